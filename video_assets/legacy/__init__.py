@@ -1,0 +1,1 @@
+"""Databases outside the catalog that are full of temporary URLs: discover, report, rescue, rewrite, prove."""

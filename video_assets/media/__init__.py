@@ -1,0 +1,1 @@
+"""What a file is: container, codec, facts, poster and preview. Knows files, nothing else."""

@@ -1,0 +1,1 @@
+"""The Dagster definitions. Thin: they translate, call one function of the domain, and report."""

@@ -1,0 +1,5 @@
+"""URL intelligence: what a URL is, when it dies, what in it is secret. Pure functions, no I/O.
+
+``classify`` says what one URL is, ``find`` and ``replace`` work on whole documents, ``redact`` makes any
+text safe to show, ``fingerprint`` names the file behind a URL whatever its signature.
+"""
