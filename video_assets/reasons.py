@@ -51,7 +51,7 @@ class RetryPolicy:
         """The pause after try number ``attempt`` (1 is the first), or None when there is to be no other."""
         if attempt >= self.attempts:
             return None
-        return min(self.first_wait * (2 ** max(attempt - 1, 0)), self.longest_wait)
+        return min(self.first_wait * float(2 ** max(attempt - 1, 0)), self.longest_wait)
 
 
 def _policy(

@@ -38,9 +38,7 @@ class Settings(BaseSettings):
     storage: Literal["local", "s3"] = Field(
         "local", description="Where durable copies live: a local folder, or any S3-compatible store."
     )
-    storage_root: Path | None = Field(
-        None, description="Folder of the local store. Empty means `home/storage`."
-    )
+    storage_root: Path | None = Field(None, description="Folder of the local store. Empty means `home/storage`.")
     bucket: str = Field("generated-videos", description="Bucket (or first folder of the local store).")
     key_template: str = Field(
         "{owner}/{generation}/{kind}-{index}.{ext}",
@@ -55,9 +53,7 @@ class Settings(BaseSettings):
         None, description="Endpoint of an S3-compatible store; empty means AWS itself."
     )
     s3_region: str = Field("us-east-1", description="Region; `auto` for R2.")
-    s3_access_key_id: SecretStr | None = Field(
-        None, description="Empty means the usual AWS credential chain."
-    )
+    s3_access_key_id: SecretStr | None = Field(None, description="Empty means the usual AWS credential chain.")
     s3_secret_access_key: SecretStr | None = Field(None, description="Secret of the access key.")
     s3_public_flavour: Literal["aws-virtual", "aws-path", "supabase", "custom"] = Field(
         "aws-virtual", description="How public links are built; `custom` uses `s3_public_base_url`."
@@ -89,9 +85,7 @@ class Settings(BaseSettings):
         (80, 443, 8080, 8443), description="Ports a source may be fetched from."
     )
     max_download_bytes: int = Field(5 * 1024**3, gt=0, description="Largest file that is accepted.")
-    download_concurrency: int = Field(
-        8, ge=1, le=64, description="Files rescued at the same time in one run."
-    )
+    download_concurrency: int = Field(8, ge=1, le=64, description="Files rescued at the same time in one run.")
     per_host_concurrency: int = Field(6, ge=1, description="Connections to one source host at the same time.")
     connect_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a connection.")
     idle_timeout_seconds: float = Field(30.0, gt=0, description="Longest silence inside a body.")
@@ -125,9 +119,7 @@ class Settings(BaseSettings):
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
+            tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
         )
 
     @field_validator("allowed_ports", mode="before")

@@ -92,9 +92,7 @@ class ProviderError(Exception):
     reason = Reason.PROVIDER_ERROR
     retryable = True
 
-    def __init__(
-        self, message: str, *, status: int | None = None, retry_after: timedelta | None = None
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None = None, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
