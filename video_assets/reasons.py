@@ -33,11 +33,11 @@ class Reason(StrEnum):
 class RetryPolicy:
     """How often and how far apart a failed try is repeated.
 
-    ``attempts`` counts tries in all, the first included; 1 means "never again by itself".
+    ``attempts`` counts tries in all, the first included; 1 means "never again by itself", None "without end".
     Waits double from ``first_wait`` up to ``longest_wait``.
     """
 
-    attempts: int
+    attempts: int | None
     first_wait: timedelta
     longest_wait: timedelta
     refresh_first: bool
@@ -49,13 +49,13 @@ class RetryPolicy:
 
     def wait_after(self, attempt: int) -> timedelta | None:
         """The pause after try number ``attempt`` (1 is the first), or None when there is to be no other."""
-        if attempt >= self.attempts:
+        if self.attempts is not None and attempt >= self.attempts:
             return None
-        return min(self.first_wait * float(2 ** max(attempt - 1, 0)), self.longest_wait)
+        return min(self.first_wait * float(2 ** min(max(attempt - 1, 0), 30)), self.longest_wait)
 
 
 def _policy(
-    attempts: int, first: float, longest: float, *, meaning: str, remedy: str, refresh_first: bool = False
+    attempts: int | None, first: float, longest: float, *, meaning: str, remedy: str, refresh_first: bool = False
 ) -> RetryPolicy:
     return RetryPolicy(
         attempts, timedelta(seconds=first), timedelta(seconds=longest), refresh_first, meaning, remedy
@@ -88,7 +88,7 @@ RETRY_POLICIES: dict[Reason, RetryPolicy] = {
         remedy="Check that the provider key belongs to the account that made the video.",
     ),
     Reason.SOURCE_SLOW: _policy(
-        8,
+        30,
         2,
         300,
         meaning="The source was too slow, too busy, or broke off in the middle.",
@@ -117,21 +117,21 @@ RETRY_POLICIES: dict[Reason, RetryPolicy] = {
         remedy="If this host is yours, add it to VIDEO_ASSETS_ALLOWED_HOSTS and retry.",
     ),
     Reason.STORAGE_FAILED: _policy(
-        12,
+        None,
         2,
         300,
         meaning="The durable storage did not take the file, or did not give the same bytes back.",
         remedy="Run `video-assets storage check`; it names what is missing.",
     ),
     Reason.DB_CONFLICT: _policy(
-        6,
+        None,
         1,
         30,
         meaning="Another worker changed the same row first.",
         remedy="It is tried again by itself.",
     ),
     Reason.PROVIDER_ERROR: _policy(
-        8,
+        None,
         2,
         300,
         meaning="The provider did not give a usable answer.",

@@ -1,0 +1,34 @@
+"""The catalog: what was asked for, what the provider did, what we hold. SQLModel tables and their queries.
+
+Knows settings and URL intelligence; knows nothing of Dagster, providers or the web.
+"""
+
+from video_assets.catalog.database import Catalog, CatalogError, CatalogTooNew, CatalogUnavailable, open_catalog
+from video_assets.catalog.models import (
+    Event,
+    Generation,
+    GenerationStatus,
+    JobStatus,
+    Lease,
+    MediaFile,
+    MediaState,
+    Output,
+    ProviderJob,
+)
+
+__all__ = [
+    "Catalog",
+    "CatalogError",
+    "CatalogTooNew",
+    "CatalogUnavailable",
+    "Event",
+    "Generation",
+    "GenerationStatus",
+    "JobStatus",
+    "Lease",
+    "MediaFile",
+    "MediaState",
+    "Output",
+    "ProviderJob",
+    "open_catalog",
+]

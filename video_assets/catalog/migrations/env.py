@@ -1,0 +1,10 @@
+"""Alembic's entry point: runs inside the connection and transaction that ``migrations`` opened."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+from video_assets.catalog import models  # noqa: F401  (fills the metadata)
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True)
+context.run_migrations()

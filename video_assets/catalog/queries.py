@@ -1,0 +1,177 @@
+"""Questions to the catalog: what is there, what is due, how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, literal, or_
+from sqlmodel import Session, col, select
+
+from video_assets.catalog.models import (
+    SETTLED_STATUSES,
+    Generation,
+    GenerationStatus,
+    JobStatus,
+    Lease,
+    MediaFile,
+    MediaState,
+    Output,
+    ProviderJob,
+)
+
+
+class GenerationNotFound(Exception):
+    """No generation has this id."""
+
+    def __init__(self, generation_id: str) -> None:
+        super().__init__(
+            f"no generation {generation_id!r} in this catalog; `video-assets list` shows the newest ones"
+        )
+        self.generation_id = generation_id
+
+
+def get_generation(session: Session, generation_id: str, *, lock: bool = False) -> Generation:
+    """One generation; with ``lock`` its row is held until the transaction ends. Raises GenerationNotFound."""
+    statement = select(Generation).where(Generation.id == generation_id)
+    if lock:
+        statement = statement.with_for_update()
+    generation = session.exec(statement.execution_options(populate_existing=lock)).first()
+    if generation is None:
+        raise GenerationNotFound(generation_id)
+    return generation
+
+
+def by_idempotency_key(session: Session, owner: str, key: str) -> Generation | None:
+    """The generation that ``owner`` submitted under ``key``."""
+    statement = select(Generation).where(Generation.owner == owner, Generation.idempotency_key == key)
+    return session.exec(statement).first()
+
+
+def list_generations(
+    session: Session,
+    *,
+    owner: str | None = None,
+    status: GenerationStatus | None = None,
+    provider: str | None = None,
+    campaign: str | None = None,
+    limit: int = 50,
+    before: datetime | None = None,
+) -> Sequence[Generation]:
+    """The newest generations first, filtered; page on with ``before`` = the last row's ``created_at``."""
+    statement = select(Generation).order_by(col(Generation.created_at).desc(), col(Generation.id).desc())
+    if owner is not None:
+        statement = statement.where(Generation.owner == owner)
+    if status is not None:
+        statement = statement.where(Generation.status == status)
+    if provider is not None:
+        statement = statement.where(Generation.provider == provider)
+    if campaign is not None:
+        statement = statement.where(Generation.campaign == campaign)
+    if before is not None:
+        statement = statement.where(col(Generation.created_at) < before)
+    return session.exec(statement.limit(limit)).all()
+
+
+def jobs_of(session: Session, generation_id: str) -> Sequence[ProviderJob]:
+    """Every provider job of a generation, by version and try."""
+    statement = select(ProviderJob).where(ProviderJob.generation_id == generation_id)
+    return session.exec(statement.order_by(col(ProviderJob.ordinal), col(ProviderJob.try_number))).all()
+
+
+def outputs_of(session: Session, generation_id: str) -> Sequence[Output]:
+    """Every output of a generation, by kind and index."""
+    statement = select(Output).where(Output.generation_id == generation_id)
+    return session.exec(statement.order_by(col(Output.kind), col(Output.index))).all()
+
+
+def media_of(session: Session, generation_id: str, *, state: MediaState | None = None) -> Sequence[MediaFile]:
+    """The media files of a generation, by role and key."""
+    statement = select(MediaFile).where(MediaFile.generation_id == generation_id)
+    if state is not None:
+        statement = statement.where(MediaFile.state == state)
+    return session.exec(statement.order_by(col(MediaFile.role), col(MediaFile.key))).all()
+
+
+def generations_to_submit(session: Session, *, limit: int) -> Sequence[Generation]:
+    """Queued generations, oldest first."""
+    statement = select(Generation).where(
+        Generation.status == GenerationStatus.QUEUED, col(Generation.cancel_requested_at).is_(None)
+    )
+    return session.exec(statement.order_by(col(Generation.created_at)).limit(limit)).all()
+
+
+def jobs_due(session: Session, *, now: datetime, limit: int) -> Sequence[ProviderJob]:
+    """Jobs at the provider whose next poll is due, the longest overdue first."""
+    statement = select(ProviderJob).where(
+        col(ProviderJob.status).in_([JobStatus.QUEUED, JobStatus.RUNNING]),
+        or_(col(ProviderJob.next_poll_at).is_(None), col(ProviderJob.next_poll_at) <= now),
+    )
+    return session.exec(statement.order_by(col(ProviderJob.next_poll_at).nulls_first()).limit(limit)).all()
+
+
+def outputs_due(
+    session: Session,
+    *,
+    now: datetime,
+    limit: int,
+    dies_before: datetime | None = None,
+    force: bool = False,
+    generation_ids: Collection[str] | None = None,
+) -> Sequence[Output]:
+    """Outputs that wait for a rescue, soonest deadline first, leaving out what a live lease covers.
+
+    ``dies_before`` keeps only those whose link dies by then, and ignores the pause between tries for them;
+    ``force`` ignores that pause altogether (a person asked).
+    """
+    statement = select(Output).where(Output.state == MediaState.PENDING)
+    if generation_ids is not None:
+        statement = statement.where(col(Output.generation_id).in_(generation_ids))
+    if dies_before is not None:
+        statement = statement.where(col(Output.deadline_at) <= dies_before)
+    elif not force:
+        statement = statement.where(
+            or_(col(Output.next_attempt_at).is_(None), col(Output.next_attempt_at) <= now)
+        )
+    held = select(Lease.resource).where(
+        col(Lease.resource) == literal("output:") + col(Output.id), col(Lease.expires_at) > now
+    )
+    statement = statement.where(~held.exists())
+    statement = statement.order_by(
+        col(Output.deadline_at).is_(None), col(Output.deadline_at), col(Output.created_at)
+    )
+    return session.exec(statement.limit(limit)).all()
+
+
+def count_by_status(session: Session) -> dict[str, int]:
+    """How many generations have each status (S1.25)."""
+    rows = session.exec(select(Generation.status, func.count()).group_by(Generation.status)).all()
+    return {str(status): count for status, count in rows}
+
+
+def stuck_generations(
+    session: Session, *, now: datetime, after: timedelta, limit: int = 100
+) -> Sequence[Generation]:
+    """Unsettled generations in which nothing has happened for longer than ``after``, oldest first (S4.18)."""
+    statement = select(Generation).where(
+        col(Generation.status).not_in(list(SETTLED_STATUSES)), col(Generation.updated_at) < now - after
+    )
+    return session.exec(statement.order_by(col(Generation.updated_at)).limit(limit)).all()
+
+
+def retirable_generations(session: Session, *, settled_before: datetime, limit: int = 10_000) -> Sequence[str]:
+    """Ids of settled generations that may leave the Dagster partitions, oldest first."""
+    statement = select(Generation.id).where(
+        col(Generation.status).in_(list(SETTLED_STATUSES)),
+        col(Generation.updated_at) < settled_before,
+        col(Generation.retired_at).is_(None),
+    )
+    return session.exec(statement.order_by(col(Generation.updated_at)).limit(limit)).all()
+
+
+def pending_media(session: Session, *, older_than: datetime, limit: int = 1000) -> Sequence[MediaFile]:
+    """Journal rows of uploads that were begun before ``older_than`` and never committed."""
+    statement = select(MediaFile).where(
+        MediaFile.state == MediaState.PENDING, col(MediaFile.updated_at) < older_than
+    )
+    return session.exec(statement.order_by(col(MediaFile.updated_at)).limit(limit)).all()
