@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from video_assets.media import ebml, isobmff, small_formats
-from video_assets.media.sniff import HEAD_BYTES, M4A, MP4, FileFormat, Kind, sniff
+from video_assets.media.formats import HEAD_BYTES, M4A, MP4, FileFormat, Kind, recognise
 from video_assets.media.structure import Bytes, StructureError
 
 Problem = Literal["empty", "not_media", "incomplete", "missing_moov", "damaged"]
@@ -76,7 +76,7 @@ def check_container(path: str | os.PathLike[str]) -> ContainerReport:
 
 
 def _check(data: Bytes) -> ContainerReport:
-    found = sniff(data.at(0, HEAD_BYTES))
+    found = recognise(data.at(0, HEAD_BYTES))
     if found.kind == "empty":
         return _report(data, found, "empty", "The file has no bytes.")
     if found.kind == "document":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from video_assets.media.sniff import is_mp3_frame
+from video_assets.media.formats import is_mp3_frame
 from video_assets.media.structure import Bytes, StructureError
 
 _UNKNOWN_RIFF_SIZES = (0, 0xFFFF_FFFF)

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
 
-
 Flaw = Literal["incomplete", "missing_moov", "damaged"]
 """How the structure of a file can fail."""
 
