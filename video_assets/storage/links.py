@@ -7,6 +7,8 @@ import unicodedata
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+_AWS_DOMAINS = ("amazonaws.com", "amazonaws.com.cn")
+
 Flavour = Literal["aws-virtual", "aws-path", "supabase", "custom"]
 
 
@@ -34,15 +36,17 @@ def public_base(
     if flavour == "supabase":
         return f"{_supabase_storage(endpoint_url)}/object/public/{bucket}"
     if endpoint_url:
-        parts = urlsplit(endpoint_url)
-        scheme, host, path = parts.scheme, parts.netloc, parts.path.rstrip("/")
+        base = endpoint_url.rstrip("/")
+        # Stores other than AWS are asked by path; few of them answer under a host name per bucket.
+        by_path = flavour == "aws-path" or not (urlsplit(base).hostname or "").endswith(_AWS_DOMAINS)
     else:
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        scheme, host, path = "https", f"s3.{region}.{suffix}", ""
+        base = f"https://s3.{region}.{_AWS_DOMAINS[1] if region.startswith('cn-') else _AWS_DOMAINS[0]}"
+        by_path = flavour == "aws-path"
     # A bucket with dots does not fit the wildcard certificate of virtual-host addresses.
-    if flavour == "aws-virtual" and "." not in bucket:
-        return f"{scheme}://{bucket}.{host}{path}"
-    return f"{scheme}://{host}{path}/{bucket}"
+    if by_path or "." in bucket:
+        return f"{base}/{bucket}"
+    scheme, _, host = base.partition("://")
+    return f"{scheme}://{bucket}.{host}"
 
 
 def _supabase_storage(endpoint_url: str | None) -> str:

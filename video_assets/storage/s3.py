@@ -1,0 +1,376 @@
+"""Durable storage in any S3-compatible store: AWS, Supabase Storage, Cloudflare R2, MinIO and others."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+import urllib3.exceptions
+from botocore.exceptions import BotoCoreError, ClientError
+
+from video_assets.settings import Settings
+from video_assets.storage.durable import IMMUTABLE_CACHE_CONTROL, ObjectMissing, StorageFailed, StoredObject
+from video_assets.storage.keys import validate_key
+from video_assets.storage.links import attachment, public_base, quote_key
+from video_assets.storage.s3_client import connect
+from video_assets.storage.s3_faults import Refused, explain, fault_of
+from video_assets.storage.s3_upload import Uploader
+from video_assets.storage.signing import check_lifetime
+
+READ_BLOCK: Final = 256 * 1024
+PART_SIZE: Final = 16 * 1024**2
+PARTS_AT_ONCE: Final = 4
+_MAX_PARTS: Final = 10_000
+_MAX_SINGLE_PUT: Final = 5 * 1024**3
+_PLAIN_MD5: Final = re.compile(r"[0-9a-f]{32}")
+_FAILURES: Final = (BotoCoreError, ClientError, Refused, urllib3.exceptions.HTTPError, OSError)
+_READ_RESUMES: Final = 3
+
+T = TypeVar("T")
+
+
+class S3Storage:
+    """Objects in one bucket of an S3-compatible store.
+
+    Uploads are single PUTs of known length, or parts above ``multipart_threshold`` bytes; every rarer request
+    goes through boto3. ``public_base`` is what public links start with (see ``links.public_base``).
+    """
+
+    def __init__(
+        self, client: Any, uploader: Uploader, bucket: str, *, public_base: str, multipart_threshold: int
+    ) -> None:
+        self._client = client
+        self._uploader = uploader
+        self._bucket = bucket
+        self._public_base = public_base
+        self._multipart_threshold = min(multipart_threshold, _MAX_SINGLE_PUT)
+        self._host = urlsplit(str(client.meta.endpoint_url)).netloc.rpartition("@")[2]
+
+    def __repr__(self) -> str:
+        return f"S3Storage({self._bucket!r} at {self._host!r})"
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self._bucket
+
+    @property
+    def host(self) -> str:
+        """Host and port of the store, for messages."""
+        return self._host
+
+    def put(
+        self, key: str, source: Path, *, content_type: str, sha256: str, md5: str | None = None
+    ) -> StoredObject:
+        """Upload ``source``. A reader sees the whole object or none; a failed upload leaves nothing behind.
+
+        The signature covers ``sha256``, and ``md5`` goes along as Content-MD5: a store that checks either
+        refuses bytes that changed on the way.
+        """
+        validate_key(key)
+        try:
+            size = source.stat().st_size
+        except OSError as error:
+            raise StorageFailed(f"The file to store as {key!r} cannot be read: {error.strerror}.") from None
+        headers = {"Content-Type": content_type, "Cache-Control": IMMUTABLE_CACHE_CONTROL}
+        if size > self._multipart_threshold:
+            etag = self._asking(f"store {key!r}", lambda: self._put_parts(key, source, size, headers))
+        else:
+            if md5 is not None:
+                headers["Content-MD5"] = base64.b64encode(bytes.fromhex(md5)).decode()
+            answer = self._asking(
+                f"store {key!r}",
+                lambda: self._uploader.put(
+                    self._address(key), source, offset=0, length=size, headers=headers, payload_sha256=sha256
+                ),
+            )
+            etag = _unquote(answer.get("ETag"))
+        return StoredObject(key=key, size=size, etag=etag, content_type=content_type)
+
+    def head(self, key: str) -> StoredObject | None:
+        """What the store says about ``key``, or None when it is not there."""
+        found = self._head(key)
+        return None if found is None else _describe(key, found)
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Bytes ``start`` to ``end`` (exclusive) in blocks of up to 256 KiB. Raises ObjectMissing at once.
+
+        A connection that breaks in the middle is taken up again where it broke, three times at most, and only
+        while the object is still the same.
+        """
+        if start < 0 or (end is not None and end < 0):
+            raise ValueError("A range begins and ends at or after 0.")
+        if end is not None and end <= start:
+            if self._head(key) is None:
+                raise ObjectMissing(f"There is no object {key!r} in bucket {self._bucket!r}.")
+            return iter(())
+        first = self._get(key, start, end, None)
+        return iter(()) if first is None else self._blocks(key, start, end, first)
+
+    def read_back(self, key: str, *, size: int, sha256: str, md5: str | None = None) -> str:
+        """Compare size and MD5 with what the store reports; where its ETag is no MD5, read and hash it."""
+        found = self._head(key)
+        if found is None:
+            raise ObjectMissing(f"There is no object {key!r} in bucket {self._bucket!r}.")
+        if found["ContentLength"] != size:
+            raise StorageFailed(
+                f"Bucket {self._bucket!r} holds {found['ContentLength']} bytes of {key!r} instead of {size}."
+            )
+        etag = _unquote(found.get("ETag"))
+        # The ETag of an object encrypted with a managed or a customer's key is not the MD5 of its bytes.
+        encrypted = found.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in found
+        if md5 is not None and etag == md5 and not encrypted:
+            return "etag"
+        digest = hashlib.sha256()
+        count = 0
+        for block in self.read(key):
+            digest.update(block)
+            count += len(block)
+        if count != size or digest.hexdigest() != sha256:
+            raise StorageFailed(f"Bucket {self._bucket!r} holds other bytes under {key!r} than were put there.")
+        return "bytes"
+
+    def delete(self, key: str) -> bool:
+        """Remove ``key``. S3 does not say whether it was there, so the store is asked first."""
+        if self._head(key) is None:
+            return False
+        self._asking(f"delete {key!r}", lambda: self._client.delete_object(Bucket=self._bucket, Key=key))
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every object whose key starts with ``prefix``; pages of up to 1,000 are fetched as they are needed."""
+        pages = iter(self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix))
+        while page := self._asking("list objects", lambda: next(pages, None)):
+            for entry in page.get("Contents", ()):
+                yield StoredObject(
+                    key=entry["Key"],
+                    size=entry["Size"],
+                    etag=_unquote(entry.get("ETag")),
+                    modified_at=entry["LastModified"].astimezone(UTC),
+                )
+
+    def public_url(self, key: str) -> str:
+        """The permanent, anonymous address of ``key``; it works when the bucket is public."""
+        return f"{self._public_base}/{quote_key(validate_key(key))}"
+
+    def signed_url(self, key: str, *, expires_in: int, download_name: str | None = None) -> str:
+        """An address at the store itself that works for ``expires_in`` seconds, and that nobody may cache."""
+        parameters = {
+            "Bucket": self._bucket,
+            "Key": validate_key(key),
+            "ResponseCacheControl": "private, no-store",
+        }
+        if download_name is not None:
+            parameters["ResponseContentDisposition"] = attachment(download_name)
+        check_lifetime(expires_in)
+        signed: str = self._asking(
+            f"sign an address of {key!r}",
+            lambda: self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=expires_in),
+        )
+        return signed
+
+    def bucket_exists(self) -> bool:
+        """Whether the bucket is there and may be asked for."""
+        try:
+            self._client.head_bucket(Bucket=self._bucket)
+        except _FAILURES as error:
+            if fault_of(error).status == 404:
+                return False
+            raise self._explained(error, "look at the bucket") from None
+        return True
+
+    def ensure_bucket(self) -> bool:
+        """Create the bucket when it does not exist; True when it was created. Calling it twice is harmless."""
+        if self.bucket_exists():
+            return False
+        region = self._client.meta.region_name
+        options: dict[str, Any] = {}
+        if self._host.endswith((".amazonaws.com", ".amazonaws.com.cn")) and region != "us-east-1":
+            options["CreateBucketConfiguration"] = {"LocationConstraint": region}
+        try:
+            self._client.create_bucket(Bucket=self._bucket, **options)
+        except _FAILURES as error:
+            if fault_of(error).code == "BucketAlreadyOwnedByYou":
+                return False
+            raise self._explained(error, "create the bucket") from None
+        return True
+
+    def abort_stale_uploads(self, older_than: timedelta) -> int:
+        """Give up multipart uploads begun more than ``older_than`` ago, whose writer died; returns how many."""
+        horizon = datetime.now(UTC) - older_than
+        pages = iter(self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket))
+        aborted = 0
+        while page := self._asking("list unfinished uploads", lambda: next(pages, None)):
+            for upload in page.get("Uploads", ()):
+                if upload["Initiated"].astimezone(UTC) < horizon:
+                    self._abort(upload["Key"], upload["UploadId"])
+                    aborted += 1
+        return aborted
+
+    def _put_parts(self, key: str, source: Path, size: int, headers: Mapping[str, str]) -> str | None:
+        """Upload in equal parts, a few at the same time, and join them. Gives the upload up on any error."""
+        part_size = max(PART_SIZE, -(-size // _MAX_PARTS))
+        begun = self._client.create_multipart_upload(
+            Bucket=self._bucket,
+            Key=key,
+            ContentType=headers["Content-Type"],
+            CacheControl=headers["Cache-Control"],
+        )
+        upload = begun["UploadId"]
+        address = f"{self._address(key)}?uploadId={quote(upload, safe='-_.~')}&partNumber="
+
+        def send(number: int) -> dict[str, Any]:
+            offset = (number - 1) * part_size
+            answer = self._uploader.put(
+                f"{address}{number}", source, offset=offset, length=min(part_size, size - offset), headers={}
+            )
+            return {"PartNumber": number, "ETag": answer.get("ETag", "")}
+
+        try:
+            with ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="s3-part") as pool:
+                sent = [pool.submit(send, number) for number in range(1, -(-size // part_size) + 1)]
+                try:
+                    parts = [part.result() for part in sent]
+                except BaseException:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
+            done = self._client.complete_multipart_upload(
+                Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
+            )
+        except BaseException:
+            with suppress(StorageFailed):  # what failed matters, not that tidying up failed too
+                self._abort(key, upload)
+            raise
+        return _unquote(done.get("ETag"))
+
+    def _abort(self, key: str, upload: str) -> None:
+        def ask() -> None:
+            with suppress(self._client.exceptions.NoSuchUpload):
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+
+        self._asking(f"give up the upload of {key!r}", ask)
+
+    def _head(self, key: str) -> dict[str, Any] | None:
+        validate_key(key)
+        try:
+            found: dict[str, Any] = self._client.head_object(Bucket=self._bucket, Key=key)
+        except _FAILURES as error:
+            if fault_of(error).status == 404:
+                return None
+            raise self._explained(error, f"look at {key!r}") from None
+        return found
+
+    def _get(self, key: str, start: int, end: int | None, etag: str | None) -> dict[str, Any] | None:
+        """Ask for a range; None when it lies behind the end of the object."""
+        validate_key(key)
+        options: dict[str, Any] = {"IfMatch": etag} if etag else {}
+        if start or end is not None:
+            options["Range"] = f"bytes={start}-" if end is None else f"bytes={start}-{end - 1}"
+        try:
+            found: dict[str, Any] = self._client.get_object(Bucket=self._bucket, Key=key, **options)
+        except _FAILURES as error:
+            if fault_of(error).status == 416:
+                return None
+            raise self._explained(error, f"read {key!r}") from None
+        return found
+
+    def _blocks(self, key: str, position: int, end: int | None, answer: dict[str, Any]) -> Iterator[bytes]:
+        etag = answer.get("ETag")
+        resumes = 0
+        while True:
+            try:
+                with closing(answer["Body"]) as body:
+                    for block in body.iter_chunks(READ_BLOCK):
+                        position += len(block)
+                        yield block
+                return
+            except _FAILURES as error:
+                resumes += 1
+                if resumes > _READ_RESUMES:
+                    raise self._explained(error, f"read {key!r}") from None
+            again = self._get(key, position, end, etag)
+            if again is None:
+                return
+            answer = again
+
+    def _address(self, key: str) -> str:
+        """The bare address of ``key`` at the store, in the style (path or host) that botocore chose."""
+        signed = self._client.generate_presigned_url("put_object", Params={"Bucket": self._bucket, "Key": key})
+        return str(signed).partition("?")[0]
+
+    def _asking(self, action: str, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except _FAILURES as error:
+            raise self._explained(error, action) from None
+
+    def _explained(self, error: Exception, action: str) -> StorageFailed:
+        """What ``error`` means. An answer that does not say why is followed by a question whose answer does."""
+        fault = fault_of(error)
+        if fault.silent:
+            try:
+                self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+            except _FAILURES as told:
+                clearer = fault_of(told)
+                # A key may be allowed to write and not to list: then the first answer is the better one.
+                if clearer.code != "AccessDenied" or fault.code == "broken":
+                    fault = clearer
+        return explain(fault, action, bucket=self._bucket, host=self._host)
+
+
+def _describe(key: str, found: Mapping[str, Any]) -> StoredObject:
+    modified = found.get("LastModified")
+    return StoredObject(
+        key=key,
+        size=found["ContentLength"],
+        etag=_unquote(found.get("ETag")),
+        content_type=found.get("ContentType"),
+        modified_at=modified.astimezone(UTC) if modified else None,
+    )
+
+
+def _unquote(etag: str | None) -> str | None:
+    return etag.strip('"') if etag else None
+
+
+def open_s3_storage(settings: Settings) -> S3Storage:
+    """The S3 store of the settings, over the one client that this process has for it."""
+    key_id, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    if (key_id is None) != (secret is None):
+        raise StorageFailed(
+            "Set VIDEO_ASSETS_S3_ACCESS_KEY_ID and VIDEO_ASSETS_S3_SECRET_ACCESS_KEY together, or neither.",
+            retryable=False,
+        )
+    try:
+        base = public_base(
+            settings.s3_public_flavour,
+            bucket=settings.bucket,
+            region=settings.s3_region,
+            endpoint_url=settings.s3_endpoint_url,
+            custom_base=settings.s3_public_base_url,
+        )
+    except ValueError as error:
+        raise StorageFailed(str(error), retryable=False) from None
+    client, uploader = connect(
+        settings.s3_endpoint_url,
+        settings.s3_region,
+        key_id.get_secret_value() if key_id else None,
+        secret.get_secret_value() if secret else None,
+        os.getpid(),
+    )
+    return S3Storage(
+        client,
+        uploader,
+        settings.bucket,
+        public_base=base,
+        multipart_threshold=settings.s3_multipart_threshold,
+    )

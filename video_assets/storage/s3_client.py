@@ -1,0 +1,86 @@
+"""The S3 client: one per process, with the options that stores other than AWS and many threads need."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from dagster_aws.s3 import S3Resource
+
+from video_assets.storage.durable import StorageFailed
+from video_assets.storage.s3_upload import Uploader
+
+CONNECTIONS: Final = 64
+
+
+class S3StoreResource(S3Resource):
+    """dagster-aws' ``S3Resource`` with the client options that stores other than AWS and many threads need."""
+
+    def session(self) -> boto3.session.Session:
+        """The boto3 session whose credentials sign everything."""
+        return boto3.session.Session(
+            aws_access_key_id=self.aws_access_key_id,
+            aws_secret_access_key=self.aws_secret_access_key,
+            aws_session_token=self.aws_session_token,
+            region_name=self.region_name,
+            profile_name=self.profile_name,
+        )
+
+    def get_client(self) -> Any:
+        """A new S3 client; it costs about 80 ms and a pool of connections, so one per process is made."""
+        return self._client(self.session())
+
+    def _client(self, session: boto3.session.Session) -> Any:
+        return session.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            use_ssl=self.use_ssl,
+            verify=self.verify,
+            config=Config(
+                signature_version="s3v4",
+                max_pool_connections=CONNECTIONS,
+                connect_timeout=10,
+                read_timeout=60,
+                retries={"mode": "standard", "max_attempts": 4},
+                # boto3's trailing checksums break or slow several S3-compatible stores.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+            ),
+        )
+
+    def connect(self) -> tuple[Any, Uploader]:
+        """A client and an uploader that share credentials and endpoint."""
+        session = self.session()
+        client = self._client(session)
+
+        def credentials() -> Any:
+            found = session.get_credentials()
+            return found.get_frozen_credentials() if found is not None else None
+
+        return client, Uploader(client.meta.endpoint_url, client.meta.region_name, credentials, CONNECTIONS)
+
+
+@lru_cache(maxsize=8)
+def connect(
+    endpoint_url: str | None, region: str, key_id: str | None, secret: str | None, process: int
+) -> tuple[Any, Uploader]:
+    """The client and the uploader of one store, made once per process.
+
+    ``process`` is the caller's process id: it keeps a forked child off its parent's sockets.
+    Raises :class:`StorageFailed` when the settings allow no client.
+    """
+    resource = S3StoreResource(
+        endpoint_url=endpoint_url, region_name=region, aws_access_key_id=key_id, aws_secret_access_key=secret
+    )
+    try:
+        return resource.connect()
+    except (BotoCoreError, ValueError):
+        raise StorageFailed(
+            "The S3 client cannot be made: check VIDEO_ASSETS_S3_ENDPOINT_URL, VIDEO_ASSETS_S3_REGION "
+            "and AWS_PROFILE.",
+            retryable=False,
+        ) from None
