@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -105,11 +105,15 @@ class RequestRefused(ProviderError):
     retryable = False
 
 
-class KeyRefused(ProviderError):
-    """The key is missing, wrong, or not allowed (401, 403)."""
+class Misconfigured(ProviderError):
+    """A setting of the provider is missing or wrong; no request can succeed before a person corrects it."""
 
     reason = Reason.CONFIGURATION
     retryable = False
+
+
+class KeyRefused(Misconfigured):
+    """The key is missing, wrong, or not allowed (401, 403)."""
 
 
 class TaskUnknown(ProviderError):
@@ -120,7 +124,7 @@ class TaskUnknown(ProviderError):
 
 
 class SubmissionUncertain(ProviderError):
-    """The request left, the answer did not arrive: the job may exist and cost money. Never send it again blindly."""
+    """The request left, its answer did not arrive: the job may exist and cost money. Never resend it blindly."""
 
     reason = Reason.SUBMISSION_UNCONFIRMED
     retryable = False
@@ -139,6 +143,10 @@ class PollPlan:
         return min(self.first * (self.growth ** min(polls, 60)), self.longest)
 
 
+Refreshes = Literal["by_task", "by_url", "no"]
+"""Whether asking again gives a working link after the first one died: by task id, by the old URL, or not."""
+
+
 @runtime_checkable
 class Provider(Protocol):
     """One provider. Instances are cheap, thread-safe and hold the key; they know nothing of the catalog."""
@@ -149,9 +157,12 @@ class Provider(Protocol):
     poll_plan: PollPlan
     max_concurrent_jobs: int
     """How many jobs an ordinary account may have running; the default of the run tag limit."""
-    refreshes: Literal["by_task", "by_url", "no"]
-    """Whether asking again gives a working link after the first one died."""
+    refreshes: Refreshes
     can_cancel: bool
+
+    @property
+    def has_key(self) -> bool:
+        """True when a key is set. Without one every call raises KeyRefused, which names the setting."""
 
     def prompt_limit(self, model: str) -> int | None:
         """Longest prompt for ``model`` in the provider's own unit of counting, None when not stated."""
@@ -163,20 +174,35 @@ class Provider(Protocol):
         """Raise RequestRefused for what the provider would certainly refuse. Unknown models pass through."""
 
     def submit(self, spec: GenerationSpec) -> JobSnapshot:
-        """Send the request once, without retries of its own.
+        """Validate, then send the request once, without retries of its own.
 
         Raises RequestRefused, KeyRefused, ProviderError (certainly not taken, e.g. 429 or connection refused)
         or SubmissionUncertain (time-out or reset after the request was sent, 5xx, unreadable answer).
         """
 
-    def find_submitted(self, spec: GenerationSpec, *, since: datetime) -> JobSnapshot | None:
-        """Look for the job of an uncertain submission; raises SubmissionUncertain where the API has no such way."""
+    def find_submitted(
+        self, spec: GenerationSpec, *, since: datetime, exclude: Collection[str] = ()
+    ) -> JobSnapshot | None:
+        """Look for the job of an uncertain submission that was sent at or after ``since`` (aware, our clock).
+
+        ``exclude`` holds the task ids that other jobs of the catalog already own. None means that the provider
+        has no such job *now*; a request that is still under way inside the provider can appear a moment later,
+        so look again after a pause before paying once more. Raises SubmissionUncertain where the API has no
+        such way, or where what it lists does not settle the question, and ProviderError when it does not answer.
+        """
 
     def poll(self, task_id: str) -> JobSnapshot:
-        """The job as it is now, with fresh links when it has succeeded. Raises ProviderError, TaskUnknown."""
+        """The job as it is now, with fresh links when it has succeeded.
+
+        A job that is reported as succeeded always offers at least one output: an answer that says otherwise is
+        a ProviderError. Raises ProviderError, TaskUnknown.
+        """
 
     def cancel(self, task_id: str) -> bool:
-        """Ask the provider to stop; True when it accepted. Raises ProviderError."""
+        """Ask the provider to stop; True when nothing runs under this id any more. Raises ProviderError.
+
+        Never removes a finished job: its output data would go with it.
+        """
 
     def check_key(self) -> str:
         """One cheap call that proves the key; returns a sentence such as the balance. Raises KeyRefused."""

@@ -1,0 +1,148 @@
+"""Reading what a provider sent: tolerant of anything, and never showing a secret.
+
+Providers add fields, leave fields out and change types without notice. These readers give None instead of
+raising, so that one odd field never hides the state of a job that has been paid for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from video_assets.providers.base import OutputKind
+
+try:
+    from video_assets.urls import redact  # type: ignore[attr-defined,unused-ignore]
+except ImportError:
+
+    def redact(value: str) -> str:
+        """Until urls/ has its own: nothing after the host of any URL."""
+        return re.sub(r"(?i)\b(https?://[^\s/?#]+)[^\s]*", r"\1/…", value)
+
+
+JsonObject = Mapping[str, Any]
+
+_LONGEST_SENTENCE = 500
+_LONGEST_ERROR_LIST = 5
+_NOT_PRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+
+_KIND_OF_EXTENSION = {
+    "zip": OutputKind.ARCHIVE,
+    "wav": OutputKind.AUDIO,
+    "mp3": OutputKind.AUDIO,
+    "m4a": OutputKind.AUDIO,
+    "gif": OutputKind.GIF,
+    "srt": OutputKind.SUBTITLE,
+    "vtt": OutputKind.SUBTITLE,
+    "jpg": OutputKind.THUMBNAIL,
+    "jpeg": OutputKind.THUMBNAIL,
+    "png": OutputKind.THUMBNAIL,
+    "webp": OutputKind.THUMBNAIL,
+}
+
+
+def text(value: object, *, longest: int = _LONGEST_SENTENCE) -> str | None:
+    """A provider's words as one line that may be shown: URLs redacted, white space folded, cut to ``longest``."""
+    if not isinstance(value, str):
+        return None
+    line = _NOT_PRINTABLE.sub(" ", redact(value)).strip()
+    if not line:
+        return None
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def number(value: object) -> float | None:
+    """A finite number of zero or more; None for everything else, booleans included."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        as_float = float(value)
+    except OverflowError:
+        return None
+    return as_float if math.isfinite(as_float) and as_float >= 0 else None
+
+
+def progress(value: object) -> float | None:
+    """Progress from 0 to 1. A figure above 1 is read as per cent; anything above 100 is nonsense and None."""
+    figure = number(value)
+    if figure is None or figure > 100:
+        return None
+    return figure / 100 if figure > 1 else figure
+
+
+def moment(value: object) -> datetime | None:
+    """An ISO 8601 time as aware UTC; one without an offset is taken as UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def task_id(value: object) -> str | None:
+    """A job id: a non-empty string, or a whole number as its digits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def mapping(value: object) -> JsonObject:
+    """``value`` if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def address(value: object) -> str | None:
+    """An http(s) URL with a host, exactly as it was sent."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parts = urlsplit(value)
+        return value if parts.scheme in ("http", "https") and parts.hostname else None
+    except ValueError:
+        return None
+
+
+def kind_of(url: str) -> OutputKind:
+    """What the file behind ``url`` is, by the extension of its path; a video unless it says otherwise."""
+    name = urlsplit(url).path.rsplit("/", 1)[-1]
+    return _KIND_OF_EXTENSION.get(name.rpartition(".")[2].lower(), OutputKind.VIDEO)
+
+
+def error_sentence(body: object) -> str | None:
+    """The provider's own explanation in an error body, redacted.
+
+    Reads ``{"error": "…"}`` with an optional ``issues`` list (Runway), ``{"detail": "…"}`` (Luma),
+    ``{"detail": [{"loc": […], "msg": "…"}]}`` (FastAPI), ``{"error": {"message": "…"}}``, ``{"message": "…"}``.
+    """
+    fields = mapping(body)
+    for name in ("error", "detail", "message", "title"):
+        found = fields.get(name)
+        if isinstance(found, list):
+            sentence = _error_list(found)
+        elif isinstance(found, dict):
+            sentence = text(found.get("message"))
+        else:
+            sentence = text(found)
+        if sentence:
+            issues = fields.get("issues")
+            more = _error_list(issues) if isinstance(issues, list) else None
+            return text(f"{sentence} ({more})") if more else sentence
+    return None
+
+
+def _error_list(entries: list[Any]) -> str | None:
+    lines = []
+    for entry in entries[:_LONGEST_ERROR_LIST]:
+        fields = mapping(entry)
+        where = fields.get("loc", fields.get("path"))
+        place = ".".join(str(part) for part in where) if isinstance(where, list) else None
+        what = text(fields.get("msg", fields.get("message"))) if fields else text(entry)
+        if what:
+            lines.append(f"{text(place, longest=80)}: {what}" if place else what)
+    return text("; ".join(lines))
