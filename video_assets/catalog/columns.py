@@ -1,13 +1,19 @@
-"""Column types that keep two promises of every table: times are UTC, temporary URLs are encrypted."""
+"""Column types that keep the promises of every table: UTC times, encrypted temporary URLs, known words."""
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
+
+from video_assets.catalog.errors import EncryptionKeyMissing, EncryptionKeyWrong
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -30,12 +36,64 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class EncryptionKeyMissing(RuntimeError):
-    """A temporary URL was to be read or written before the encryption key was set."""
+class Word(TypeDecorator[StrEnum]):
+    """One word of an enumeration: text in the database, the enumeration's member in Python.
+
+    Writing a word that is not in it raises ValueError.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else self.words(value).value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:
+        return None if value is None else self.words(value)
 
 
-class EncryptionKeyWrong(RuntimeError):
-    """The stored secret was encrypted with another key."""
+class SafeText(TypeDecorator[str]):
+    """Text from outside: what a database cannot hold in a text (NUL, half of a surrogate pair) becomes U+FFFD.
+
+    PostgreSQL refuses NUL and both drivers refuse lone surrogates; a provider's garbled message must not undo
+    the transaction that reports it.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else storable(value)
+
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(value: str) -> str:
+    """``value`` with everything that a text column refuses replaced by U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", value)
+
+
+def dump_json(value: Any) -> str:
+    """``value`` as JSON that PostgreSQL takes too: NaN and the infinities become null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
 
 
 class EncryptedText(TypeDecorator[str]):

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -48,7 +48,7 @@ def acquire(
         .on_conflict_do_update(
             index_elements=[table.c.resource],
             set_={"holder": holder, "token": table.c.token + 1, "expires_at": moment + ttl},
-            where=table.c.expires_at < moment,
+            where=table.c.expires_at <= moment,
         )
         .returning(table.c.token)
     )
@@ -78,13 +78,16 @@ def holds(session: Session, claim: Claim) -> bool:
     return session.exec(statement.with_for_update()).first() is not None
 
 
-def release(session: Session, claim: Claim) -> None:
-    """Give the lease back. The row stays, expired, so that its token keeps growing."""
-    session.execute(update(Lease).where(*_is(claim)).values(expires_at=datetime.fromtimestamp(0, UTC)))
+def release(session: Session, claim: Claim, *, now: datetime | None = None) -> None:
+    """Give the lease back. The row stays, expired, so that its token keeps growing until it is swept."""
+    session.execute(update(Lease).where(*_is(claim)).values(expires_at=now or utc_now()))
 
 
 def sweep(session: Session, *, older_than: timedelta, now: datetime | None = None) -> int:
-    """Remove leases that ran out longer than ``older_than`` ago; returns how many."""
+    """Remove leases that ran out or were given back longer than ``older_than`` ago; returns how many.
+
+    Their tokens begin again at 1, so ``older_than`` has to be longer than any worker may stall (a day is).
+    """
     moment = (now or utc_now()) - older_than
     result = session.execute(delete(Lease).where(col(Lease.expires_at) < moment))
     return int(result.rowcount)  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from video_assets.catalog.columns import EncryptedText, UtcDateTime
+from video_assets.catalog.columns import EncryptedText, SafeText, UtcDateTime, Word
 
 
 def utc_now() -> datetime:
@@ -96,8 +96,17 @@ def _now_column(*, index: bool = False) -> Any:
     return Field(default_factory=utc_now, sa_column=Column(UtcDateTime, nullable=False, index=index))
 
 
+def _changed_column() -> Any:
+    # Set by itself in every UPDATE that does not set it, so that "nothing has happened since" can be trusted.
+    return Field(default_factory=utc_now, sa_column=Column(UtcDateTime, nullable=False, onupdate=utc_now))
+
+
+def _word(words: type[StrEnum], default: StrEnum) -> Any:
+    return Field(default=default, sa_column=Column(Word(words), nullable=False))
+
+
 def _text(*, nullable: bool = True) -> Any:
-    return Field(default=None, sa_column=Column(Text, nullable=nullable))
+    return Field(default=None, sa_column=Column(SafeText, nullable=nullable))
 
 
 def _json() -> Any:
@@ -122,7 +131,7 @@ class Generation(SQLModel, table=True):
     provider: str = Field(index=True)
     model: str
     generation_type: str = "text_to_video"
-    prompt: str = Field(sa_column=Column(Text, nullable=False))
+    prompt: str = Field(sa_column=Column(SafeText, nullable=False))
     submitted_prompt: str | None = _text()
     prompt_length: int = 0
     was_truncated: bool = False
@@ -134,7 +143,7 @@ class Generation(SQLModel, table=True):
     idempotency_key: str | None = None
     request_digest: str = ""
     """SHA-256 of what was asked, so that an idempotency key reused for another request is noticed."""
-    status: GenerationStatus = Field(default=GenerationStatus.QUEUED, sa_column=Column(Text, nullable=False))
+    status: GenerationStatus = _word(GenerationStatus, GenerationStatus.QUEUED)
     progress: int = 0
     """0 to 100."""
     reason: str | None = None
@@ -143,12 +152,14 @@ class Generation(SQLModel, table=True):
     is_favorite: bool = False
     attempt: int = 1
     """Grows with each manual retry, so that run keys differ."""
+    queued_at: datetime = _now_column()
+    """When it was put in the queue, last."""
     cancel_requested_at: datetime | None = _moment()
     finished_at: datetime | None = _moment()
     """When the provider was done with the last job."""
     completed_at: datetime | None = _moment()
     created_at: datetime = _now_column()
-    updated_at: datetime = _now_column()
+    updated_at: datetime = _changed_column()
     retired_at: datetime | None = _moment()
     """When its key left the Dagster partitions."""
 
@@ -172,7 +183,7 @@ class ProviderJob(SQLModel, table=True):
     model: str
     client_reference: str = ""
     task_id: str | None = None
-    status: JobStatus = Field(default=JobStatus.PLANNED, sa_column=Column(Text, nullable=False))
+    status: JobStatus = _word(JobStatus, JobStatus.PLANNED)
     raw_status: str | None = None
     progress: float | None = None
     """0 to 1, None when the provider does not say."""
@@ -194,7 +205,7 @@ class ProviderJob(SQLModel, table=True):
     deadline_at: datetime | None = _moment()
     """When following is given up."""
     created_at: datetime = _now_column()
-    updated_at: datetime = _now_column()
+    updated_at: datetime = _changed_column()
 
 
 class Output(SQLModel, table=True):
@@ -213,14 +224,16 @@ class Output(SQLModel, table=True):
     kind: str
     index: int = 0
     """Position among the generation's outputs of the same kind, from 0."""
-    temporary_url: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True), repr=False)
+    temporary_url: str | None = Field(
+        default=None, sa_column=Column(EncryptedText, nullable=True), repr=False, exclude=True
+    )
     source_redacted: str | None = _text()
     source_fingerprint: str | None = Field(default=None, index=True)
     source_scheme: str | None = None
     needs_provider_key: bool = False
     deadline_at: datetime | None = _moment()
     deadline_bound: str | None = None
-    state: MediaState = Field(default=MediaState.PENDING, sa_column=Column(Text, nullable=False))
+    state: MediaState = _word(MediaState, MediaState.PENDING)
     reason: str | None = None
     message: str | None = _text()
     evidence: dict[str, Any] = _json()
@@ -230,7 +243,7 @@ class Output(SQLModel, table=True):
     refreshed_at: datetime | None = _moment()
     stored_at: datetime | None = _moment()
     created_at: datetime = _now_column()
-    updated_at: datetime = _now_column()
+    updated_at: datetime = _changed_column()
 
 
 class MediaFile(SQLModel, table=True):
@@ -251,7 +264,7 @@ class MediaFile(SQLModel, table=True):
     output_id: str | None = Field(default=None, sa_column=Column(Text, ForeignKey("output.id"), index=True))
     role: str
     """An output kind (`video`, `thumbnail` …) or `poster`, `preview`, `joined`."""
-    state: MediaState = Field(default=MediaState.PENDING, sa_column=Column(Text, nullable=False))
+    state: MediaState = _word(MediaState, MediaState.PENDING)
     bucket: str
     key: str
     file_url: str | None = _text()
@@ -271,12 +284,12 @@ class MediaFile(SQLModel, table=True):
     height: int | None = None
     fps: float | None = None
     duration_seconds: float | None = None
-    bitrate: int | None = None
+    bitrate: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     """Bits per second."""
     uploaded_at: datetime | None = _moment()
     verified_at: datetime | None = _moment()
     created_at: datetime = _now_column()
-    updated_at: datetime = _now_column()
+    updated_at: datetime = _changed_column()
 
     @property
     def storage_path(self) -> str:
@@ -299,7 +312,7 @@ class Event(SQLModel, table=True):
     job_id: str | None = None
     output_id: str | None = None
     step: str
-    message: str = Field(sa_column=Column(Text, nullable=False))
+    message: str = Field(sa_column=Column(SafeText, nullable=False))
     detail: dict[str, Any] = _json()
     run_id: str | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, literal, or_
+from sqlalchemy import and_, func, literal, or_
 from sqlmodel import Session, col, select
 
 from video_assets.catalog.models import (
@@ -57,8 +57,13 @@ def list_generations(
     campaign: str | None = None,
     limit: int = 50,
     before: datetime | None = None,
+    before_id: str | None = None,
 ) -> Sequence[Generation]:
-    """The newest generations first, filtered; page on with ``before`` = the last row's ``created_at``."""
+    """The newest generations first, filtered.
+
+    Page on with ``before`` and ``before_id`` = the last row's ``created_at`` and ``id``; without the id, rows
+    that were created in the same microsecond as that one are passed over.
+    """
     statement = select(Generation).order_by(col(Generation.created_at).desc(), col(Generation.id).desc())
     if owner is not None:
         statement = statement.where(Generation.owner == owner)
@@ -69,7 +74,10 @@ def list_generations(
     if campaign is not None:
         statement = statement.where(Generation.campaign == campaign)
     if before is not None:
-        statement = statement.where(col(Generation.created_at) < before)
+        older = col(Generation.created_at) < before
+        if before_id is not None:
+            older = or_(older, and_(col(Generation.created_at) == before, col(Generation.id) < before_id))
+        statement = statement.where(older)
     return session.exec(statement.limit(limit)).all()
 
 
@@ -175,3 +183,13 @@ def pending_media(session: Session, *, older_than: datetime, limit: int = 1000) 
         MediaFile.state == MediaState.PENDING, col(MediaFile.updated_at) < older_than
     )
     return session.exec(statement.order_by(col(MediaFile.updated_at)).limit(limit)).all()
+
+
+def task_ids_since(session: Session, provider: str, since: datetime) -> set[str]:
+    """Provider task ids that are already ours, of jobs made since ``since``."""
+    statement = select(ProviderJob.task_id).where(
+        ProviderJob.provider == provider,
+        col(ProviderJob.task_id).is_not(None),
+        col(ProviderJob.created_at) >= since,
+    )
+    return {task_id for task_id in session.exec(statement).all() if task_id is not None}

@@ -26,8 +26,8 @@ GENERATION_TRANSITIONS: dict[GenerationStatus, frozenset[GenerationStatus]] = {
     G.COMPLETED: frozenset(),
     # A person may try again what ended badly; the videos that are already durable stay so.
     G.FAILED: frozenset({G.QUEUED, G.PROCESSING, G.STORING}),
-    G.CANCELLED: frozenset({G.QUEUED}),
-    G.EXPIRED: frozenset({G.QUEUED, G.STORING}),
+    G.CANCELLED: frozenset({G.QUEUED, G.PROCESSING, G.STORING}),
+    G.EXPIRED: frozenset({G.QUEUED, G.PROCESSING, G.STORING}),
 }
 
 JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
@@ -91,7 +91,10 @@ def standing(
     for job in jobs:
         if job.ordinal not in newest or job.try_number > newest[job.ordinal].try_number:
             newest[job.ordinal] = job
-    wanted = [o for o in outputs if o.kind in PRIMARY_KINDS]
+    current = {job.id for job in newest.values()}
+    wanted = [
+        o for o in outputs if o.kind in PRIMARY_KINDS and (o.job_id in current or o.state == MediaState.STORED)
+    ]
     states = [JobStatus(job.status) for job in newest.values()]
     if any(s in (J.PLANNED, J.INTENDED) for s in states) or not states:
         return Standing(G.QUEUED if not any(s.at_provider or s.settled for s in states) else G.PROCESSING)

@@ -1,1 +1,4 @@
-"""The life of one request: intake, submission, following, cancelling. Knows providers and the catalog."""
+"""The life of one request: intake, submission, following, refreshing, cancelling, retrying.
+
+Knows the catalog and the providers; moves no bytes and knows nothing of Dagster or the web.
+"""

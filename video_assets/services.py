@@ -1,0 +1,66 @@
+"""What one process works with, opened once: settings, catalog, storage, downloader, providers, rescuer.
+
+Pipeline, web and command line all get theirs here; tests build one with their own parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property, lru_cache
+
+from video_assets.catalog import Catalog, open_catalog
+from video_assets.generations.refreshing import ProviderLinks
+from video_assets.providers import get_provider
+from video_assets.providers.base import Provider
+from video_assets.settings import Settings, get_settings
+from video_assets.storage import DurableStorage, open_storage
+from video_assets.storage.keys import KeyTemplate
+from video_assets.transfer.download import Downloader, DownloadPolicy
+from video_assets.transfer.rescue import Observer, Rescuer
+
+
+@dataclass(frozen=True)
+class Services:
+    """The open parts of one process."""
+
+    settings: Settings
+    catalog: Catalog
+    storage: DurableStorage
+    downloader: Downloader
+    observer: Observer | None = None
+
+    def provider(self, name: str) -> Provider:
+        """The provider called ``name``. Raises UnknownProvider."""
+        return get_provider(name, self.settings)
+
+    @cached_property
+    def rescuer(self) -> Rescuer:
+        """The saga, with these parts as its tools."""
+        return Rescuer(
+            catalog=self.catalog,
+            storage=self.storage,
+            downloader=self.downloader,
+            key_template=KeyTemplate.parse(self.settings.key_template),
+            spool=self.settings.spool,
+            links=ProviderLinks(self.catalog, self.provider),
+            concurrency=self.settings.download_concurrency,
+            lease=timedelta(seconds=self.settings.lease_seconds),
+            observer=self.observer,
+        )
+
+
+def open_services(settings: Settings) -> Services:
+    """Open everything. Raises CatalogError, StorageFailed or a settings error, each saying what to do."""
+    return Services(
+        settings=settings,
+        catalog=open_catalog(settings),
+        storage=open_storage(settings),
+        downloader=Downloader(DownloadPolicy.from_settings(settings)),
+    )
+
+
+@lru_cache(maxsize=1)
+def process_services() -> Services:
+    """The services of this process, opened at first use and kept."""
+    return open_services(get_settings())
