@@ -1,0 +1,76 @@
+"""The FastAPI application: which doors there are, and whether the house is well."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from video_assets.settings import Settings
+from video_assets.storage import DurableStorage, StorageFailed, open_storage
+from video_assets.storage.signing import load_signing_key
+from video_assets.web.media import media_router
+
+log = logging.getLogger(__name__)
+
+_PROBE_KEY = "healthz/no-such-object"
+
+
+def create_app(settings: Settings, storage: DurableStorage | None = None) -> FastAPI:
+    """The application over ``storage``, or over the one that the settings name.
+
+    Raises :class:`StorageFailed` when the settings contradict each other.
+    """
+    store = storage if storage is not None else open_storage(settings)
+    app = FastAPI(title="video_assets", version=product_version())
+    app.include_router(media_router(store, load_signing_key(settings)))
+
+    @app.get("/healthz", tags=["health"])
+    def healthz() -> JSONResponse:
+        """200 when the storage answers, else 503. Why it does not is in the log: this door is open to anyone."""
+        try:
+            store.head(_PROBE_KEY)
+            reachable = True
+        except StorageFailed as error:
+            log.warning("%s", error)
+            reachable = False
+        return JSONResponse(
+            {
+                "status": "ok" if reachable else "failing",
+                "version": product_version(),
+                "storage": {"bucket": store.bucket, "reachable": reachable},
+            },
+            200 if reachable else 503,
+            {"Cache-Control": "no-store"},
+        )
+
+    _keep_queries_out_of_the_log()
+    return app
+
+
+@lru_cache(maxsize=1)
+def product_version() -> str:
+    """The installed version of the package."""
+    try:
+        return version("video-assets")
+    except PackageNotFoundError:  # run from a folder that is not installed
+        return "0+unknown"
+
+
+class _WithoutQuery(logging.Filter):
+    """Cuts the query off the path in uvicorn's access lines: a signed address in a log is a leaked key."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        match record.args:
+            case (client, method, str(path), *rest) if "?" in path:
+                record.args = (client, method, path.partition("?")[0] + "?…", *rest)
+        return True
+
+
+def _keep_queries_out_of_the_log() -> None:
+    access_log = logging.getLogger("uvicorn.access")
+    if not any(isinstance(known, _WithoutQuery) for known in access_log.filters):
+        access_log.addFilter(_WithoutQuery())
