@@ -3,7 +3,14 @@
 Knows settings and URL intelligence; knows nothing of Dagster, providers or the web.
 """
 
-from video_assets.catalog.database import Catalog, CatalogError, CatalogTooNew, CatalogUnavailable, open_catalog
+from video_assets.catalog.database import Catalog, open_catalog
+from video_assets.catalog.errors import (
+    CatalogError,
+    CatalogTooNew,
+    CatalogUnavailable,
+    EncryptionKeyMissing,
+    EncryptionKeyWrong,
+)
 from video_assets.catalog.models import (
     Event,
     Generation,
@@ -21,6 +28,8 @@ __all__ = [
     "CatalogError",
     "CatalogTooNew",
     "CatalogUnavailable",
+    "EncryptionKeyMissing",
+    "EncryptionKeyWrong",
     "Event",
     "Generation",
     "GenerationStatus",

@@ -7,37 +7,37 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    NotSupportedError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlmodel import Session
 
 from video_assets.catalog import migrations
-from video_assets.catalog.columns import EncryptedText
+from video_assets.catalog.columns import EncryptedText, dump_json
+from video_assets.catalog.errors import CatalogError, CatalogTooNew, CatalogUnavailable
 from video_assets.settings import Settings
 from video_assets.urls import redact
 
 log = logging.getLogger(__name__)
 
-SQLITE_BUSY_SECONDS = 30
-
-
-class CatalogError(Exception):
-    """The catalog cannot be used. The message says what to do and holds no password."""
-
-
-class CatalogUnavailable(CatalogError):
-    """The database is unreachable, locked for too long, read-only, full or gone."""
-
-
-class CatalogTooNew(CatalogError):
-    """A later version of the product has migrated this catalog."""
+BUSY_SECONDS = 30
+"""Longest wait for a lock that another process holds."""
 
 
 class Catalog:
@@ -46,7 +46,7 @@ class Catalog:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.is_postgresql = engine.dialect.name == "postgresql"
-        self.address = engine.url.render_as_string(hide_password=True)
+        self.address = _address(engine.url)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -62,7 +62,9 @@ class Catalog:
         failing half-way. Do no slow work inside. Raises CatalogUnavailable.
         """
         with self._session() as session:
-            if not self.is_postgresql:
+            if self.is_postgresql:
+                session.execute(text(f"SET LOCAL lock_timeout = {int(BUSY_SECONDS * 1000)}"))
+            else:
                 session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
             yield session
             session.commit()
@@ -72,7 +74,14 @@ class Catalog:
         try:
             with Session(self.engine, expire_on_commit=False) as session:
                 yield session
-        except OperationalError as exc:
+        except PoolExhausted:
+            raise CatalogUnavailable(
+                f"the catalog at {self.address} cannot be used: every connection of this process is busy; "
+                "lower VIDEO_ASSETS_DOWNLOAD_CONCURRENCY or look for a stuck run, then try again"
+            ) from None
+        except DBAPIError as exc:
+            if not _means_unusable(exc):
+                raise
             raise CatalogUnavailable(_explain(exc, self.address)) from None
 
     def close(self) -> None:
@@ -80,37 +89,74 @@ class Catalog:
         self.engine.dispose()
 
 
+def _address(url: URL) -> str:
+    """Where a catalog is, without its password: no query string either, which may hold one."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _means_unusable(exc: DBAPIError) -> bool:
+    """Whether an error is about the database as a whole, not about one statement."""
+    if isinstance(exc, ProgrammingError):
+        return getattr(exc.orig, "pgcode", None) in UNUSABLE_STATES
+    return not isinstance(exc, IntegrityError | DataError | NotSupportedError)
+
+
+UNUSABLE_STATES = frozenset({"42P01", "42501"})
+"""SQLSTATEs of PostgreSQL: a table is missing, permission is denied."""
+
+REMEDIES = (
+    (("locked", "lock timeout", "deadlock"), "another process holds it; look for a stuck run, then try again"),
+    (
+        ("readonly", "read-only", "permission denied", "unable to open"),
+        "make the file and its folder exist and writable for this user",
+    ),
+    (("full", "no space"), "free disk space; nothing was lost"),
+    (
+        ("no such table", "does not exist", "not a database", "malformed", "already exists"),
+        "this is not a catalog, or it was damaged or replaced; restore it or set VIDEO_ASSETS_DATABASE_URL",
+    ),
+    (("removed or replaced",), "restore the file, then restart"),
+)
+"""What a driver's words ask a person to do; the first match counts."""
+
+
 def _explain(exc: DBAPIError, address: str) -> str:
     """One sentence for a database that does not work, with the remedy."""
-    cause = redact(str(exc.orig)).strip().splitlines()[0] if exc.orig else type(exc).__name__
+    lines = redact(str(exc.orig)).strip().splitlines() if exc.orig else []
+    cause = lines[0] if lines else type(exc).__name__
     lowered = cause.lower()
-    if "locked" in lowered or "timeout" in lowered:
-        remedy = "another process holds it; look for a stuck run, then try again"
-    elif "readonly" in lowered or "read-only" in lowered:
-        remedy = "make the file and its folder writable for this user"
-    elif "full" in lowered or "no space" in lowered:
-        remedy = "free disk space; nothing was lost"
-    elif "no such table" in lowered:
-        remedy = "the file is not a catalog or was replaced; restore it or set VIDEO_ASSETS_DATABASE_URL"
-    else:
-        remedy = "check VIDEO_ASSETS_DATABASE_URL (or VIDEO_ASSETS_HOME) and that the server is up"
+    remedy = next(
+        (remedy for words, remedy in REMEDIES if any(word in lowered for word in words)),
+        "check VIDEO_ASSETS_DATABASE_URL (or VIDEO_ASSETS_HOME) and that the server is up",
+    )
     return f"the catalog at {address} cannot be used: {cause}; {remedy}"
 
 
-def _configure_sqlite(engine: Engine) -> None:
+def _configure_sqlite(engine: Engine, path: Path) -> None:
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
+    def _on_connect(connection: Any, record: Any) -> None:
         # The driver's own implicit BEGIN is switched off; SQLAlchemy's "begin" event below starts transactions.
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
-            f"busy_timeout={SQLITE_BUSY_SECONDS * 1000}",
+            f"busy_timeout={int(BUSY_SECONDS * 1000)}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        record.info["inode"] = path.stat().st_ino
+
+    @event.listens_for(engine, "checkout")
+    def _on_checkout(_connection: Any, record: Any, _proxy: Any) -> None:
+        # SQLite goes on writing into a file that was deleted or replaced under it: lost without any error.
+        try:
+            inode = path.stat().st_ino
+        except OSError:
+            inode = None
+        if inode != record.info["inode"]:
+            raise sqlite3.OperationalError("the file was removed or replaced while it was open")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:
@@ -119,14 +165,41 @@ def _configure_sqlite(engine: Engine) -> None:
 
 
 def _make_engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, pool_size=32)
-        _configure_sqlite(engine)
-        return engine
-    return create_engine(url, pool_size=16, max_overflow=32, pool_pre_ping=True)
+    """An engine without a connection yet. Raises CatalogError for a URL that cannot be one of a catalog."""
+    try:
+        parsed = make_url(url)
+        # Values stay out of exception texts and logs: a statement that fails may hold a temporary URL.
+        common: dict[str, Any] = {"hide_parameters": True, "json_serializer": dump_json}
+        if parsed.get_backend_name() == "postgresql":
+            return create_engine(
+                parsed,
+                pool_size=16,
+                max_overflow=32,
+                pool_pre_ping=True,
+                connect_args=_timeouts(parsed),
+                **common,
+            )
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            path = Path(parsed.database)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, pool_size=32, **common)
+            _configure_sqlite(engine, path)
+            return engine
+    except (ArgumentError, NoSuchModuleError):
+        pass  # the text of these errors may repeat the password
+    except ModuleNotFoundError as exc:
+        raise CatalogError(
+            f"the database driver {exc.name} is not installed: `pip install 'video-assets[postgres]'`"
+        ) from None
+    raise CatalogError(
+        "VIDEO_ASSETS_DATABASE_URL is not a database a catalog can live in: give "
+        "`postgresql+psycopg2://user:password@host/database` or `sqlite:////folder/catalog.db`"
+    )
+
+
+def _timeouts(url: URL) -> dict[str, Any]:
+    # libpq waits without end for a host that does not answer; other drivers name this setting differently.
+    return {"connect_timeout": 10} if url.get_driver_name() in ("psycopg2", "psycopg") else {}
 
 
 def load_encryption_key(settings: Settings) -> bytes:
@@ -161,8 +234,8 @@ def load_encryption_key(settings: Settings) -> bytes:
 
 def _create_key_file(path: Path) -> None:
     # Written aside and linked into place, so that two processes starting together agree on one key.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+    descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(Fernet.generate_key())
         file.flush()
@@ -183,7 +256,8 @@ def _create_key_file(path: Path) -> None:
 def open_catalog(settings: Settings) -> Catalog:
     """Open the catalog of ``settings``, creating or migrating it as needed.
 
-    Raises CatalogUnavailable when it cannot be reached and CatalogTooNew when it belongs to a later version.
+    Raises CatalogUnavailable when it cannot be reached, CatalogTooNew when it belongs to a later version, and
+    CatalogError for a URL or an encryption key that is none.
     """
     EncryptedText.use_key(load_encryption_key(settings))
     url = settings.catalog_url

@@ -96,6 +96,8 @@ def standing(
         o for o in outputs if o.kind in PRIMARY_KINDS and (o.job_id in current or o.state == MediaState.STORED)
     ]
     states = [JobStatus(job.status) for job in newest.values()]
+    if cancel_requested and not states:
+        return Standing(G.CANCELLED, None, "Cancelled on request.")
     if any(s in (J.PLANNED, J.INTENDED) for s in states) or not states:
         return Standing(G.QUEUED if not any(s.at_provider or s.settled for s in states) else G.PROCESSING)
     if any(s.at_provider for s in states):

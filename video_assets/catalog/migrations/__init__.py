@@ -13,6 +13,9 @@ from sqlalchemy import Connection, Engine, text
 POSTGRES_LOCK = 7_205_759_403
 """Advisory lock number under which one process at a time migrates."""
 
+VERSION_TABLE = "video_assets_revision"
+"""Not Alembic's usual name: Dagster keeps ``alembic_version``, and both may share one database."""
+
 
 class UnknownRevision(Exception):
     """The database carries a revision that this version does not know."""
@@ -22,18 +25,22 @@ class UnknownRevision(Exception):
         self.revision = revision
 
 
-def _config(connection: Connection) -> Config:
+def _script() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    # A percent sign in the path would be read as an interpolation.
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return config
+
+
+def _config(connection: Connection) -> Config:
+    config = _script()
     config.attributes["connection"] = connection
     return config
 
 
 def head() -> str:
     """The newest revision this version knows."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    revision = ScriptDirectory.from_config(config).get_current_head()
+    revision = ScriptDirectory.from_config(_script()).get_current_head()
     if revision is None:
         raise RuntimeError("the package holds no migrations")
     return revision
@@ -42,13 +49,17 @@ def head() -> str:
 def current(engine: Engine) -> str | None:
     """The revision of the database, None when it is empty."""
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return _revision_of(connection)
 
 
-def _known(revision: str) -> bool:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    return revision in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+def _revision_of(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def _refuse_unknown(revision: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_script()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise UnknownRevision(revision)
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -56,9 +67,9 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     found = current(engine)
     if found == head() and revision == "head":
         return
-    if found is not None and not _known(found):
-        raise UnknownRevision(found)
+    _refuse_unknown(found)
     with _exclusive(engine) as connection:
+        _refuse_unknown(_revision_of(connection))  # another process may have been first
         command.upgrade(_config(connection), revision)
         connection.commit()
 
@@ -66,6 +77,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 def downgrade(engine: Engine, revision: str) -> None:
     """Take the database back to ``revision`` (``base`` removes every table)."""
     with _exclusive(engine) as connection:
+        _refuse_unknown(_revision_of(connection))
         command.downgrade(_config(connection), revision)
         connection.commit()
 

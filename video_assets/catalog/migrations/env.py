@@ -4,7 +4,13 @@ from alembic import context
 from sqlmodel import SQLModel
 
 from video_assets.catalog import models  # noqa: F401  (fills the metadata)
+from video_assets.catalog.migrations import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True)
+context.configure(
+    connection=connection,
+    target_metadata=SQLModel.metadata,
+    version_table=VERSION_TABLE,
+    render_as_batch=True,
+)
 context.run_migrations()
