@@ -289,6 +289,8 @@ def _remedy(error: OSError) -> str:
             return "the folder may not be written by this user. Change its owner or its permissions."
         case errno.ENOTDIR | errno.EEXIST | errno.EISDIR | errno.ENOTEMPTY:
             return "a file and a folder of one name are in each other's way. Look at VIDEO_ASSETS_STORAGE_ROOT."
+        case errno.ENOENT:
+            return "the folder cannot be made or has gone. Check VIDEO_ASSETS_STORAGE_ROOT and what is mounted there."
         case errno.EMFILE | errno.ENFILE:
             return "too many files are open. Raise the limit of open files (ulimit -n)."
         case errno.EIO:
