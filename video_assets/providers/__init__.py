@@ -23,15 +23,12 @@ PROVIDERS: Final[Mapping[str, Callable[[Settings], Provider]]] = MappingProxyTyp
 class UnknownProvider(Misconfigured):
     """No provider has this name."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is no provider {name!r}; known are {', '.join(sorted(PROVIDERS))}")
-
 
 def get_provider(name: str, settings: Settings) -> Provider:
     """The provider called ``name``. Keep it: it keeps its connections. Raises UnknownProvider, Misconfigured."""
     factory = PROVIDERS.get(name)
     if factory is None:
-        raise UnknownProvider(name)
+        raise UnknownProvider(f"there is no provider {name!r}; known are {', '.join(sorted(PROVIDERS))}")
     return factory(settings)
 
 
