@@ -36,7 +36,7 @@ def settings_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
             "provider_timeout_seconds": 20,
             "connect_timeout_seconds": 5,
         }
-        return Settings(_env_file=None, **{**values, **changes})  # type: ignore[call-arg]
+        return Settings(_env_file=None, **{**values, **changes})
 
     return build
 

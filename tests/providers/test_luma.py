@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.providers import Luma
 from video_assets.providers.base import (
     GenerationSpec,
     JobState,
@@ -24,7 +23,7 @@ from video_assets.providers.base import (
     RequestRefused,
     SubmissionUncertain,
 )
-from video_assets.providers.luma import build_request, parse_task
+from video_assets.providers.luma import Luma, build_request, parse_task
 from video_assets.settings import Settings
 
 from .strategies import json_objects, specs
@@ -204,8 +203,10 @@ def listed(task_id: str, *, seconds: float = 1, prompt: str | None = None, **cha
 
 
 def listing(
-    generations: list[dict[str, Any]], *, has_more: bool = True, **headers: str
+    generations: list[dict[str, Any]], *, has_more: bool = True, date: str | None = None
 ) -> Callable[[Request], Act]:
+    headers = {"date": date} if date else {}
+
     def respond(request: Request) -> Act:
         query = parse_qs(urlsplit(request.path).query)
         offset, limit = int(query["offset"][0]), int(query["limit"][0])

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.providers import Runway
 from video_assets.providers.base import (
     GenerationSpec,
     JobState,
@@ -21,7 +20,7 @@ from video_assets.providers.base import (
     SubmissionUncertain,
     TaskUnknown,
 )
-from video_assets.providers.runway import LINK_LIFETIME, build_request, parse_task, utf16_length
+from video_assets.providers.runway import LINK_LIFETIME, Runway, build_request, parse_task, utf16_length
 from video_assets.settings import Settings
 
 from .strategies import json_objects, specs

@@ -12,8 +12,9 @@ import lumaai
 import pytest
 import runwayml
 
-from video_assets.providers import Luma, Runway
 from video_assets.providers.base import GenerationSpec
+from video_assets.providers.luma import Luma
+from video_assets.providers.runway import Runway
 from video_assets.settings import Settings
 
 from .conftest import LUMA_KEY, RUNWAY_KEY

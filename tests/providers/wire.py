@@ -28,13 +28,13 @@ class Request:
         return json.loads(self.body)
 
 
-def answer(status: int, body: object = None, *, keep: bool = True, **headers: str) -> Act:
+def answer(status: int, body: object = None, **headers: str) -> Act:
     """A complete answer. ``body`` that is not bytes is sent as JSON; ``retry_after=`` becomes ``retry-after``."""
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     named.setdefault("content-type", "application/json")
     lines = [f"HTTP/1.1 {status} x", f"content-length: {len(content)}", *(f"{k}: {v}" for k, v in named.items())]
-    return raw("\r\n".join(lines).encode() + b"\r\n\r\n" + content, keep=keep)
+    return raw("\r\n".join(lines).encode() + b"\r\n\r\n" + content, keep=True)
 
 
 def raw(content: bytes, *, keep: bool = False) -> Act:
