@@ -77,13 +77,13 @@ class LocalStorage:
             self._make_folder(self._incoming)
             draft = self._incoming / f"{secrets.token_hex(12)}.part"
             try:
-                self._write(draft, reader)
+                written = self._write(draft, reader)
                 self._publish(draft, target)
             except BaseException:
                 with suppress(OSError):
                     draft.unlink()
                 raise
-            return self._describe(key, target.stat())
+            return self._describe(key, written)
 
     def head(self, key: str) -> StoredObject | None:
         """Size, time and type of ``key``, or None when it is not there."""
@@ -125,11 +125,11 @@ class LocalStorage:
                 if not stat.S_ISREG(target.lstat().st_mode):
                     return False
                 target.unlink()
-                _flush_folder(target.parent)
         except ObjectMissing:
             return False
         folder = target.parent
         with suppress(OSError):  # not empty, or somebody else was faster
+            _flush_folder(folder)
             while folder != self._folder:
                 folder.rmdir()
                 folder = folder.parent
@@ -185,7 +185,7 @@ class LocalStorage:
                     remaining -= len(block)
                 yield block
 
-    def _write(self, draft: Path, reader: FileIO) -> None:
+    def _write(self, draft: Path, reader: FileIO) -> os.stat_result:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
         try:
             expected = os.fstat(reader.fileno()).st_size
@@ -195,17 +195,19 @@ class LocalStorage:
                     f"The file to store changed while it was copied: {copied} of {expected} bytes."
                 )
             os.fsync(handle)
+            return os.fstat(handle)
         finally:
             os.close(handle)
 
     def _publish(self, draft: Path, target: Path) -> None:
         for _ in range(20):
-            self._make_folder(target.parent)
             try:
+                self._make_folder(target.parent)
                 os.replace(draft, target)
             except FileNotFoundError:
                 continue  # a delete pruned the folder between the two lines
-            _flush_folder(target.parent)
+            with suppress(FileNotFoundError):  # and another one the object, already
+                _flush_folder(target.parent)
             return
         raise StorageFailed(f"The folder of {target.name!r} is removed as fast as it is made.")
 
@@ -290,7 +292,9 @@ def _remedy(error: OSError) -> str:
         case errno.ENOTDIR | errno.EEXIST | errno.EISDIR | errno.ENOTEMPTY:
             return "a file and a folder of one name are in each other's way. Look at VIDEO_ASSETS_STORAGE_ROOT."
         case errno.ENOENT:
-            return "the folder cannot be made or has gone. Check VIDEO_ASSETS_STORAGE_ROOT and what is mounted there."
+            return (
+                "the folder cannot be made or is gone. Check VIDEO_ASSETS_STORAGE_ROOT and what is mounted there."
+            )
         case errno.EMFILE | errno.ENFILE:
             return "too many files are open. Raise the limit of open files (ulimit -n)."
         case errno.EIO:
