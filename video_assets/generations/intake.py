@@ -66,8 +66,7 @@ def take_in(catalog: Catalog, request: GenerationRequest, provider: Provider) ->
     Asking twice with one idempotency key gives the first row back. Raises RequestInvalid,
     IdempotencyConflict, or the provider's RequestRefused and KeyRefused.
     """
-    _check(request)
-    provider.validate(GenerationSpec(request.model, request.prompt, request.parameters))
+    check_request(request, provider)
     try:
         with catalog.write() as session:
             known = _known(session, request)
@@ -92,6 +91,12 @@ def take_in(catalog: Catalog, request: GenerationRequest, provider: Provider) ->
         if known is None:
             raise
         return Intake(known, created=False)
+
+
+def check_request(request: GenerationRequest, provider: Provider) -> None:
+    """Raise RequestInvalid or RequestRefused for what is wrong with a request; nothing is written or sent."""
+    _check(request)
+    provider.validate(GenerationSpec(request.model, request.prompt, request.parameters))
 
 
 def plan_job(generation: Generation, ordinal: int, try_number: int) -> ProviderJob:
