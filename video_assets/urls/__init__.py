@@ -3,3 +3,8 @@
 ``classify`` says what one URL is, ``find`` and ``replace`` work on whole documents, ``redact`` makes any
 text safe to show, ``fingerprint`` names the file behind a URL whatever its signature.
 """
+
+from video_assets.urls.classification import Bound, Classification, Kind
+from video_assets.urls.classify import classify
+
+__all__ = ["Bound", "Classification", "Kind", "classify"]

@@ -118,6 +118,17 @@ class Spelling:
         return start, max(start, end)
 
 
+def peel(layer: Layer, text: str) -> tuple[str, _Edits]:
+    """Take one known layer off ``text``, wherever it stands in it."""
+    if layer is Layer.PERCENT:
+        return _apply(_PERCENT, _percent, text)
+    if layer is Layer.JSON:
+        return _apply(_JSON_ESCAPE, _json_escape, text)
+    if layer is Layer.HTML:
+        return _apply(_HTML_REFERENCE, _html_reference, text)
+    return _unwrap(text) or (text, _Edits())
+
+
 def _unwrap(text: str) -> tuple[str, _Edits] | None:
     left = text.lstrip(_OPENING)
     inner = left.rstrip(_CLOSING)

@@ -1,0 +1,122 @@
+"""The scheme table: every way known here of making a URL temporary or secret, one entry each.
+
+To teach a new scheme, add one entry to the module of its family. Where several hold, the first names the URL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from video_assets.urls.parts import Parts
+from video_assets.urls.schemes.cdns import CDNS
+from video_assets.urls.schemes.clouds import CLOUDS
+from video_assets.urls.schemes.credentials import CREDENTIALS
+from video_assets.urls.schemes.model import Scheme
+from video_assets.urls.schemes.platforms import PLATFORMS
+from video_assets.urls.schemes.retention import RETENTION
+
+SCHEMES: tuple[Scheme, ...] = CLOUDS + PLATFORMS + CDNS + RETENTION + CREDENTIALS
+
+_DIGEST_SEGMENT = re.compile(r"/(?:[0-9a-fA-F]{32,64}|[A-Za-z0-9_\-]{22}(?:==)?)/")
+_KEY_LENGTH = 20
+_MOST_LABELS = 6
+
+_by_param: dict[str, list[int]] = {}
+_by_ending: dict[str, list[int]] = {}
+_by_host: dict[str, list[int]] = {}
+_by_hint: dict[str, list[int]] = {}
+_with_jwt: list[int] = []
+_with_userinfo: list[int] = []
+_with_digest: list[int] = []
+_with_long_value: list[int] = []
+
+
+def _file(number: int, scheme: Scheme) -> None:
+    """File an entry under the one sign that brings it up."""
+    if scheme.jwt:
+        _with_jwt.append(number)
+    elif scheme.userinfo:
+        _with_userinfo.append(number)
+    elif scheme.digest:
+        _with_digest.append(number)
+    elif scheme.long_value:
+        _with_long_value.append(number)
+    elif scheme.hosts:
+        for host in scheme.hosts:
+            _by_host.setdefault(host, []).append(number)
+    elif scheme.hint:
+        _by_hint.setdefault(scheme.hint, []).append(number)
+    else:
+        for name in scheme.any_of or scheme.needs[:1]:
+            if name.startswith("*"):
+                _by_ending.setdefault(name[1:], []).append(number)
+            else:
+                _by_param.setdefault(name, []).append(number)
+
+
+for _number, _scheme in enumerate(SCHEMES):
+    _file(_number, _scheme)
+
+_hints = tuple(_by_hint.items())
+
+
+def candidates(parts: Parts) -> list[int]:
+    """The numbers of the entries worth a closer look, in table order."""
+    found: set[int] = set()
+    long_value = False
+    for name, params in parts.params.items():
+        numbers = _by_param.get(name)
+        if numbers is None and "-" in name:
+            numbers = _by_ending.get(name[name.rindex("-") :])
+        if numbers:
+            found.update(numbers)
+        if not long_value and len(params[0].raw) >= _KEY_LENGTH:
+            long_value = True
+            found.update(_with_long_value)
+    host = parts.host
+    if host:
+        for domain in _domains(host):
+            if domain in _by_host:
+                found.update(_by_host[domain])
+    text = parts.text
+    for hint, numbers in _hints:
+        if hint in text:
+            found.update(numbers)
+    if parts.userinfo is not None:
+        found.update(_with_userinfo)
+    if _DIGEST_SEGMENT.search(text, parts.path_start, parts.path_end):
+        found.update(_with_digest)
+    if parts.jwts:
+        found.update(_with_jwt)
+    return sorted(found)
+
+
+def _domains(host: str) -> Iterator[str]:
+    """The host's own name and those above it, up to a sensible number of labels."""
+    labels = host.rsplit(".", _MOST_LABELS)
+    if len(labels) > _MOST_LABELS:
+        labels = labels[1:]
+    for index in range(len(labels) - 1):
+        yield ".".join(labels[index:])
+
+
+def matching(parts: Parts) -> list[Scheme]:
+    """The schemes that hold for a URL, the most telling first. Of the token schemes only one is taken."""
+    found: list[Scheme] = []
+    fallbacks: list[Scheme] = []
+    token_named = False
+    for number in candidates(parts):
+        scheme = SCHEMES[number]
+        if scheme.jwt and token_named:
+            continue
+        if scheme.fallback:
+            fallbacks.append(scheme)
+        elif scheme.holds(parts):
+            found.append(scheme)
+            token_named = token_named or scheme.jwt
+    if fallbacks and not any(
+        scheme.retention is None and scheme.kind_of(parts) == "temporary" for scheme in found
+    ):
+        found += [scheme for scheme in fallbacks if scheme.holds(parts)]
+    return found

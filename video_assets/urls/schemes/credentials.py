@@ -1,0 +1,262 @@
+"""What grants access under any scheme: tokens, keys, passwords, and home-made pairs of an expiry and a signature."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from itertools import product
+
+from video_assets.urls import moments
+from video_assets.urls.classification import Kind
+from video_assets.urls.parts import Param, Parts, Span, percent_decode
+from video_assets.urls.schemes.model import Death, Scheme
+from video_assets.urls.tokens import KNOWN_KEY, MARKER, is_key, is_random
+
+_PLAUSIBLE_FROM = datetime(2005, 1, 1, tzinfo=UTC)
+_PLAUSIBLE_TO = datetime(2500, 1, 1, tzinfo=UTC)  # Firebase's "for ever" is the year 2491
+
+
+def _spellings(*names: str) -> tuple[str, ...]:
+    """Each name of words joined by nothing, ``_`` or ``-``: parameter names are compared in lower case."""
+    return tuple(dict.fromkeys(joint.join(name.split()) for name, joint in product(names, ("", "_", "-"))))
+
+
+EXPIRY_NAMES = _spellings(
+    *("expires", "expire", "expiry", "exp", "expiration", "expires at", "expire at", "expiry at", "expiry time"),
+    *("expire time", "expires time", "expiration time", "expiration date", "expiration timestamp", "expires on"),
+    *("expire ts", "expiry ts", "expires ts", "exp time", "exp ts", "exp at", "expiry date", "expire date"),
+    *(
+        "expires date",
+        "valid until",
+        "valid to",
+        "valid till",
+        "valid thru",
+        "valid before",
+        "validity",
+        "deadline",
+    ),
+    *("not after", "until", "end time", "endtime", "x expires", "x expire", "x expiry", "token expires"),
+    *(
+        "token expiry",
+        "token exp",
+        "url expires",
+        "link expires",
+        "good until",
+        "goes stale",
+        "dies at",
+        "eol",
+        "e",
+    ),
+)
+SIGNATURE_NAMES = _spellings(
+    *(
+        "sig",
+        "signature",
+        "sign",
+        "token",
+        "hmac",
+        "hash",
+        "md5",
+        "s",
+        "mac",
+        "digest",
+        "checksum",
+        "sha256",
+        "sha1",
+    ),
+    *(
+        "auth",
+        "auth token",
+        "access token",
+        "st",
+        "secret",
+        "secure",
+        "security token",
+        "signed",
+        "verify",
+        "verification",
+    ),
+    *(
+        "x signature",
+        "x sig",
+        "x token",
+        "policy signature",
+        "url signature",
+        "auth key",
+        "key",
+        "k",
+        "h",
+        "t",
+        "tk",
+    ),
+    *(
+        "hashcode",
+        "signature v2",
+        "hmac sha256",
+        "ticket",
+        "download token",
+        "url token",
+        "cdn token",
+        "media token",
+    ),
+    *("authorization", "credential", "jwt", "code", "ssig", "psig", "csig"),
+)
+# Too general to pair with a bare letter.
+_WEAK_EXPIRY = {"e", "until", "validity", "endtime", "end_time", "end-time"}
+_WEAK_SIGNATURE = {"s", "t", "k", "h", "st", "tk", "key", "code", "auth", "secret", "credential", "checksum"}
+
+
+def _expiry(parts: Parts) -> tuple[Param, datetime] | None:
+    """The expiry parameter that has a signature worth the name beside it, with the earliest time."""
+    best: tuple[Param, datetime] | None = None
+    for name in EXPIRY_NAMES:
+        for param in parts.params.get(name, ()):
+            moment = moments.parse_any(param.value)
+            if (
+                moment is not None
+                and _PLAUSIBLE_FROM <= moment < _PLAUSIBLE_TO
+                and (best is None or moment < best[1])
+                and _signatures(parts, weak=name not in _WEAK_EXPIRY)
+            ):
+                best = param, moment
+    return best
+
+
+def _signatures(parts: Parts, *, weak: bool = True) -> list[Span]:
+    return [
+        param.span
+        for name in SIGNATURE_NAMES
+        if weak or name not in _WEAK_SIGNATURE
+        for param in parts.params.get(name, ())
+        if is_random(_bare(param.value), least=10 if name not in _WEAK_SIGNATURE else 16)
+    ]
+
+
+def _bare(value: str) -> str:
+    """The value without the name of its algorithm (``sha256:``, ``hmac-sha256=``, ``v1,``)."""
+    return re.sub(
+        r"^(?:hmac[-_]?)?(?:sha[-_]?(?:1|256|384|512)|md5|v[0-9])[:=,_\-]", "", value, flags=re.IGNORECASE
+    )
+
+
+def _home_made_end(parts: Parts) -> Death:
+    found = _expiry(parts)
+    return Death(found[1] if found else None)
+
+
+API_KEY_NAMES = _spellings(
+    *("key", "api key", "access key", "secret key", "auth key", "app key", "private key", "subscription key"),
+    *(
+        "token",
+        "access token",
+        "api token",
+        "auth token",
+        "private token",
+        "session token",
+        "bearer token",
+        "user token",
+    ),
+    *(
+        "job token",
+        "personal access token",
+        "download token",
+        "file token",
+        "id token",
+        "refresh token",
+        "login token",
+    ),
+    *("secret", "client secret", "app secret", "api secret", "consumer secret", "webhook secret"),
+    *("password", "passwd", "pwd", "auth", "authorization", "bearer", "credential", "credentials", "apitoken"),
+    *("x api key", "x goog api key", "xi api key", "x auth token", "x access token", "x subscription token"),
+    *("ocp apim subscription key", "code key", "functions key", "sv token", "oauth token", "jwt", "rlsecret"),
+)
+_PASSWORD_NAMES = frozenset(
+    _spellings(
+        "password", "passwd", "pwd", "client secret", "app secret", "api secret", "consumer secret", "secret key"
+    )
+)
+_NO_SECRETS = frozenset(
+    {"true", "false", "null", "none", "undefined", "yes", "no", "0", "1", "", "public", "anonymous"}
+)
+_BEARER = re.compile(r"^(?:Bearer|Basic|Token|Key|ApiKey)[\s+]+", re.IGNORECASE)
+
+
+def _api_keys(parts: Parts) -> list[Span]:
+    spans = []
+    for name in API_KEY_NAMES:
+        for param in parts.params.get(name, ()):
+            value = _BEARER.sub("", param.value)
+            if is_key(value) or (
+                name in _PASSWORD_NAMES and len(value) >= 4 and value.lower() not in _NO_SECRETS
+            ):
+                spans.append(param.span)
+    return spans
+
+
+def _known_keys(parts: Parts) -> list[Span]:
+    return [
+        param.span
+        for found in parts.params.values()
+        for param in found
+        if len(param.raw) >= 20 and KNOWN_KEY.match(param.value)
+    ]
+
+
+def _userinfo(parts: Parts) -> list[Span]:
+    """A password, or a name that is itself a token."""
+    if parts.userinfo is None:
+        return []
+    start, end = parts.userinfo
+    text = parts.text[start:end]
+    name, colon, password = text.partition(":")
+    if not colon and "%3a" in text.lower():
+        return [(start, end)]
+    spans = []
+    if password and password != MARKER:
+        spans.append((start + len(name) + 1, end))
+    if name != MARKER and is_key(percent_decode(name)):
+        spans.append((start, start + len(name)))
+    return spans
+
+
+CREDENTIALS: tuple[Scheme, ...] = (
+    Scheme(
+        name="jwt",
+        source="RFC 7519 (exp), RFC 7515, RFC 7516",
+        jwt=True,
+    ),
+    Scheme(
+        name="home_made",
+        source="an expiry under a usual name beside a random value under a usual name of a signature",
+        any_of=EXPIRY_NAMES,
+        when=lambda parts: _expiry(parts) is not None,
+        expires=_home_made_end,
+        secret=(_signatures,),
+        volatile=EXPIRY_NAMES,
+        fallback=True,
+    ),
+    Scheme(
+        name="userinfo",
+        source="RFC 3986 section 3.2.1",
+        userinfo=True,
+        when=lambda parts: bool(_userinfo(parts)),
+        secret=(_userinfo,),
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
+    Scheme(
+        name="api_key",
+        source="usual parameter names with a value that only a machine would write",
+        any_of=API_KEY_NAMES,
+        when=lambda parts: bool(_api_keys(parts)),
+        secret=(_api_keys,),
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
+    Scheme(
+        name="api_key",
+        source="keys that tell their maker by their first letters, under any name",
+        long_value=True,
+        when=lambda parts: bool(_known_keys(parts)),
+        secret=(_known_keys,),
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
+)

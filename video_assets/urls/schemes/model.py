@@ -1,0 +1,259 @@
+"""What an entry of the scheme table is made of, and the small readers that most entries are written with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from video_assets.urls import moments
+from video_assets.urls.classification import Bound, Kind
+from video_assets.urls.parts import Param, Parts, Span
+
+
+class Death(NamedTuple):
+    """When a URL dies, and how sure that is. ``at`` is None where only the server knows."""
+
+    at: datetime | None
+    bound: Bound = Bound.CERTAIN
+
+
+Clock = Callable[[Parts], Death]
+Test = Callable[[Parts], bool]
+Secrets = Callable[[Parts], Iterable[Span]]
+
+
+def unknown(_: Parts) -> Death:
+    """Only the server knows."""
+    return Death(None)
+
+
+def always(_: Parts) -> bool:
+    """No further condition."""
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheme:
+    """One way of making a URL temporary or secret.
+
+    It is looked at when a parameter of ``needs`` (all must be there), one of ``any_of``, a host of ``hosts`` or the
+    literal ``hint`` shows up, and holds when ``when`` agrees.
+    """
+
+    name: str
+    source: str
+    """Where the facts come from."""
+    needs: tuple[str, ...] = ()
+    """Parameters that must all be there, lower case, the most telling first."""
+    any_of: tuple[str, ...] = ()
+    """Parameters of which one is enough to have a look."""
+    hosts: tuple[str, ...] = ()
+    """Hosts, each with all names below it."""
+    hint: str = ""
+    """A literal that the URL must hold."""
+    jwt: bool = False
+    """Needs a JSON Web Token; its ``exp`` is the expiry and the token is the secret."""
+    digest: bool = False
+    """Needs a path segment that looks like a digest."""
+    long_value: bool = False
+    """Needs a parameter whose value is long enough for a key."""
+    userinfo: bool = False
+    """Needs something before an ``@`` in the authority."""
+    when: Test = always
+    expires: Clock = unknown
+    secret: tuple[str | Secrets, ...] = ()
+    """Parameter names whose values are secret, or functions that name spans."""
+    volatile: tuple[str, ...] = ()
+    """Parameters that change with every signing, besides ``needs`` and ``secret``; ``x-amz-*`` is a prefix."""
+    kind: Kind = Kind.TEMPORARY
+    retention: timedelta | None = None
+    """How long the host keeps a file, counted from its creation."""
+    bound: Bound = Bound.UPPER
+    """For a retention: how the end relates to it. A row is younger than its file, so the file may end sooner."""
+    fallback: bool = False
+    """Holds only where nothing more precise says the URL is temporary."""
+
+    def holds(self, parts: Parts) -> bool:
+        """True when ``parts`` is a URL of this scheme."""
+        return (
+            parts.has(*self.needs)
+            and (not self.hosts or parts.on_host(*self.hosts))
+            and (not self.hint or self.hint in parts.text)
+            and (not self.jwt or bool(parts.jwts))
+            and (not self.userinfo or parts.userinfo is not None)
+            and self.when(parts)
+        )
+
+    def death(self, parts: Parts) -> Death:
+        """When the URL dies, as far as it tells."""
+        if self.jwt:
+            return Death(moments.earliest(*(token.expires_at for token in parts.jwts)))
+        return self.expires(parts)
+
+    def kind_of(self, parts: Parts) -> Kind:
+        """A token without an end is a credential; everything else is what the entry says."""
+        if self.jwt and self.retention is None and all(token.expires_at is None for token in parts.jwts):
+            return Kind.CREDENTIAL_ONLY
+        return self.kind
+
+    def secret_spans(self, parts: Parts) -> list[Span]:
+        """Where the secrets stand."""
+        spans = [(token.start, token.end) for token in parts.jwts] if self.jwt else []
+        for secret in self.secret:
+            if isinstance(secret, str):
+                spans += [param.span for param in parts.params.get(secret, ()) if param.raw]
+            else:
+                spans += secret(parts)
+        return spans
+
+    def is_volatile(self, name: str) -> bool:
+        """True when the parameter ``name`` belongs to the signature, not to the file."""
+        if name in self.needs or name in self.secret:
+            return True
+        return any(
+            name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+            for pattern in self.volatile
+        )
+
+
+# --- clocks -----------------------------------------------------------------------------------------------------
+
+
+def epoch(name: str, *, bound: Bound = Bound.CERTAIN, upper_with: str = "") -> Clock:
+    """The parameter holds an epoch (or a date) that is the end; ``upper_with`` names a session token."""
+
+    def clock(parts: Parts) -> Death:
+        value = parts.first(name) or ""
+        return Death(moments.parse_any(value), Bound.UPPER if upper_with and parts.has(upper_with) else bound)
+
+    return clock
+
+
+def hex_epoch(name: str) -> Clock:
+    """The parameter holds the end as a hexadecimal epoch."""
+    return lambda parts: Death(moments.parse_hex_epoch(parts.first(name) or ""))
+
+
+def earliest_of(*names: str) -> Clock:
+    """The earliest of the times that the parameters hold."""
+    return lambda parts: Death(moments.earliest(*(moments.parse_any(parts.first(name) or "") for name in names)))
+
+
+def date_plus_seconds(date: str, seconds: str, *, upper_with: str = "") -> Clock:
+    """A date and a number of seconds after it; with a session token the session may end first."""
+
+    def clock(parts: Parts) -> Death:
+        began = moments.parse_iso(parts.first(date) or "")
+        end = moments.add(began, moments.parse_seconds(parts.first(seconds) or ""))
+        return Death(end, Bound.UPPER if upper_with and parts.has(upper_with) else Bound.CERTAIN)
+
+    return clock
+
+
+def shaped_time(
+    names: tuple[str, ...], shape: re.Pattern[str], *, base: int = 10, bound: Bound = Bound.CERTAIN
+) -> Clock:
+    """Group ``time`` of the first parameter whose decoded value has this shape."""
+
+    def clock(parts: Parts) -> Death:
+        for param in params_of(parts, names):
+            if match := shape.search(param.value):
+                return Death(read_time(match["time"], base), bound)
+        return Death(None)
+
+    return clock
+
+
+def path_time(shape: re.Pattern[str], *, base: int = 10, bound: Bound = Bound.CERTAIN) -> Clock:
+    """Group ``time`` of a shape in the path."""
+
+    def clock(parts: Parts) -> Death:
+        match = shape.search(parts.path)
+        return Death(read_time(match["time"], base) if match else None, bound)
+
+    return clock
+
+
+def read_time(text: str, base: int = 10) -> datetime | None:
+    """An epoch of the given base; in base 16 ten plain digits are still decimal, as no hex epoch is that long."""
+    if base == 16 and not (len(text) == 10 and text.isdigit()):
+        return moments.parse_hex_epoch(text)
+    return moments.parse_any(text)
+
+
+# --- tests ------------------------------------------------------------------------------------------------------
+
+
+def params_of(parts: Parts, names: tuple[str, ...]) -> Iterable[Param]:
+    """All parameters of these names; of all names when none is given."""
+    if not names:
+        return (param for found in parts.params.values() for param in found)
+    return (param for name in names for param in parts.params.get(name, ()))
+
+
+def shaped(names: tuple[str, ...], shape: re.Pattern[str]) -> Test:
+    """Some parameter of these names (of any, when empty) has a decoded value of this shape."""
+    return lambda parts: any(shape.search(param.value) for param in params_of(parts, names))
+
+
+def in_path(shape: re.Pattern[str]) -> Test:
+    """The path has this shape somewhere."""
+    return lambda parts: shape.search(parts.path) is not None
+
+
+def with_any(*names: str) -> Test:
+    """One of the parameters is there."""
+    return lambda parts: any(parts.has(name) for name in names)
+
+
+def without(*names: str) -> Test:
+    """None of the parameters is there."""
+    return lambda parts: not any(parts.has(name) for name in names)
+
+
+def on(*domains: str) -> Test:
+    """The host is one of these or below one."""
+    return lambda parts: parts.on_host(*domains)
+
+
+def both(*tests: Test) -> Test:
+    """All tests agree."""
+    return lambda parts: all(test(parts) for test in tests)
+
+
+def either(*tests: Test) -> Test:
+    """One of the tests agrees."""
+    return lambda parts: any(test(parts) for test in tests)
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------
+
+
+def shaped_secret(names: tuple[str, ...], shape: re.Pattern[str]) -> Secrets:
+    """Group ``secret`` of every parameter of this shape, where it stands in the undecoded value."""
+
+    def spans(parts: Parts) -> Iterable[Span]:
+        for param in params_of(parts, names):
+            if match := shape.search(param.value):
+                at = param.raw.rfind(match["secret"])
+                if at < 0:  # partly percent-encoded: hide the whole value
+                    yield param.span
+                else:
+                    start = param.value_start + at
+                    yield start, start + len(match["secret"])
+
+    return spans
+
+
+def path_secret(shape: re.Pattern[str]) -> Secrets:
+    """Group ``secret`` of every place in the path that has this shape."""
+
+    def spans(parts: Parts) -> Iterable[Span]:
+        for match in shape.finditer(parts.path):
+            start, end = match.span("secret")
+            yield parts.path_start + start, parts.path_start + end
+
+    return spans

@@ -1,0 +1,311 @@
+"""Signed URLs of single platforms: social networks, video hosts, image services, generators."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from video_assets.urls import moments
+from video_assets.urls.classification import Bound, Kind
+from video_assets.urls.parts import Parts, Span
+from video_assets.urls.schemes.model import (
+    Death,
+    Scheme,
+    both,
+    epoch,
+    hex_epoch,
+    in_path,
+    on,
+    path_secret,
+    path_time,
+    shaped,
+    shaped_secret,
+    shaped_time,
+    with_any,
+)
+from video_assets.urls.tokens import claim_time, decode_base64, read_json_object
+
+_HEX_8 = re.compile(r"^[4-9a-fA-F][0-9a-fA-F]{7}$")
+_GOOGLEVIDEO_PATH = re.compile(r"/expire/(?P<time>[0-9]{10})(?=/)")
+_GOOGLEVIDEO_SECRET = re.compile(r"/l?sig(?:nature)?/(?P<secret>[^/]+)")
+_REDDIT_VIDEO = re.compile(r"^(?P<time>[0-9]{10}),(?P<secret>[A-Za-z0-9+/=_\-]{20,})$")
+_AIRTABLE = re.compile(r"^(?:/[^/]{1,20}){2,6}?/(?P<time>[0-9]{13})/(?P<secret>.+)")
+_VIMEO_OLD = re.compile(r"/(?P<secret>exp=[^/]+)/")
+_TELEGRAM = re.compile(r"/bot(?P<secret>[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,})(?=/|$)")
+_TELEGRAM_FILE = re.compile(r"^/file/bot[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}/")
+_RAILS = re.compile(
+    r"(?P<secret>(?P<payload>eyJfcmFpbHMi[A-Za-z0-9+/_\-]{8,}+(?:=|%3[dD]){0,2})--(?P<mac>[0-9a-f]{40,128}))"
+)
+_DROPBOX_TEMPORARY = re.compile(
+    r"^/(?:cd|zip_download_get|apitl|gettemplink|asset_download|cd_download)/(?P<secret>.+)"
+)
+
+
+def _rails_end(parts: Parts) -> Death:
+    """The earliest ``exp`` of the signed messages; ``null`` there means the id is for ever."""
+    ends = []
+    for match in _RAILS.finditer(parts.text):
+        payload = re.sub(r"%3[dD]", "=", match["payload"])
+        message = (read_json_object(decode_base64(payload)) or {}).get("_rails")
+        if isinstance(message, dict):
+            ends.append(claim_time(message.get("exp")))
+    return Death(moments.earliest(*ends))
+
+
+def _rails_secret(parts: Parts) -> list[Span]:
+    return [match.span("secret") for match in _RAILS.finditer(parts.text)]
+
+
+def _twitch(parts: Parts) -> Death:
+    for param in parts.params.get("token", ()):
+        claims = read_json_object(param.value)
+        if claims is not None:
+            return Death(claim_time(claims.get("expires")))
+    return Death(None)
+
+
+def _filestack(parts: Parts) -> Death:
+    policy = read_json_object(decode_base64(parts.first("policy") or "")) or {}
+    return Death(claim_time(policy.get("expiry")))
+
+
+def _cloudinary(parts: Parts) -> Death:
+    if parts.has("expires_at"):
+        return epoch("expires_at")(parts)
+    made = moments.parse_epoch(parts.first("timestamp") or "")
+    return Death(moments.add(made, timedelta(hours=1)))
+
+
+def _oauth_end(parts: Parts) -> bool:
+    return moments.parse_seconds(parts.first("expires_in") or "") is not None
+
+
+PLATFORMS: tuple[Scheme, ...] = (
+    Scheme(
+        name="discord",
+        source="Discord's signed attachment URLs: ex and is are hexadecimal epochs",
+        needs=("hm", "ex"),
+        when=shaped(("ex",), _HEX_8),
+        expires=hex_epoch("ex"),
+        secret=("hm",),
+        volatile=("is",),
+    ),
+    Scheme(
+        name="meta",
+        source="Facebook, Instagram and WhatsApp media: oe is a hexadecimal epoch",
+        needs=("oh", "oe"),
+        when=shaped(("oe",), _HEX_8),
+        expires=hex_epoch("oe"),
+        secret=("oh",),
+        volatile=("_nc_*", "ccb", "efg", "edm", "se"),
+    ),
+    Scheme(
+        name="meta_lookaside",
+        source="lookaside.fbsbx.com (WhatsApp, Messenger): ext is a decimal epoch",
+        needs=("hash", "ext"),
+        when=on("fbsbx.com", "facebook.com", "instagram.com", "whatsapp.net", "fbcdn.net"),
+        expires=epoch("ext"),
+        secret=("hash",),
+    ),
+    Scheme(
+        name="googlevideo",
+        source="seen on googlevideo.com: expire beside sig and lsig (lmt is no expiry)",
+        needs=("expire",),
+        when=with_any("sig", "lsig", "signature"),
+        expires=epoch("expire"),
+        secret=("sig", "lsig", "signature"),
+        volatile=(
+            "ei",
+            "ip",
+            "mm",
+            "mn",
+            "ms",
+            "mv",
+            "mvi",
+            "pl",
+            "mt",
+            "fvip",
+            "initcwndbps",
+            "met",
+            "rms",
+            "bui",
+            "spc",
+            "vprv",
+            "svpuc",
+            "sparams",
+            "lsparams",
+            "cpn",
+            "rqh",
+            "gcr",
+            "ns",
+            "n",
+            "txp",
+            "xpc",
+            "cnr",
+            "redirect_counter",
+            "cm2rm",
+            "req_id",
+            "cms_redirect",
+            "cmsv",
+        ),
+    ),
+    Scheme(
+        name="googlevideo",
+        source="seen on googlevideo.com manifests: /expire/<time>/.../sig/<sig>/",
+        hint="/expire/",
+        when=both(in_path(_GOOGLEVIDEO_PATH), in_path(_GOOGLEVIDEO_SECRET)),
+        expires=path_time(_GOOGLEVIDEO_PATH),
+        secret=(path_secret(_GOOGLEVIDEO_SECRET),),
+    ),
+    Scheme(
+        name="runway",
+        source="https://docs.dev.runwayml.com/assets/outputs/: _jwt with an exp at midnight UTC",
+        needs=("_jwt",),
+        jwt=True,
+    ),
+    Scheme(
+        name="runway_upload",
+        source="https://docs.dev.runwayml.com: runway:// uploads live 24 hours",
+        hint="runway://",
+        when=lambda parts: parts.scheme == "runway",
+        retention=timedelta(hours=24),
+    ),
+    Scheme(
+        name="supabase",
+        source="https://supabase.com/docs/guides/storage/serving/downloads (signed URLs, also behind custom domains)",
+        hint="/sign/",
+        when=in_path(re.compile(r"/(?:object|render/image|upload)/(?:upload/)?sign/")),
+        jwt=True,
+    ),
+    Scheme(
+        name="mux",
+        source="https://www.mux.com/docs/guides/secure-video-playback",
+        hosts=("mux.com",),
+        jwt=True,
+    ),
+    Scheme(
+        name="jwplayer",
+        source="https://docs.jwplayer.com/platform/docs/protection-studio-generate-jwt-signed-urls",
+        hosts=("jwplayer.com", "jwpcdn.com", "jwplatform.com"),
+        jwt=True,
+    ),
+    Scheme(
+        name="github_attachment",
+        source="seen on private-user-images.githubusercontent.com: jwt of five minutes",
+        hosts=("githubusercontent.com",),
+        jwt=True,
+    ),
+    Scheme(
+        name="sharepoint",
+        source="OneDrive and SharePoint download URLs carry tempauth for about an hour",
+        needs=("tempauth",),
+        secret=("tempauth",),
+    ),
+    Scheme(
+        name="patreon",
+        source="seen on patreonusercontent.com: token-time, token-hash",
+        needs=("token-hash", "token-time"),
+        expires=epoch("token-time"),
+        secret=("token-hash",),
+    ),
+    Scheme(
+        name="linkedin",
+        source="seen on media.licdn.com: e, v, t",
+        hosts=("licdn.com",),
+        needs=("e", "t"),
+        expires=epoch("e"),
+        secret=("t",),
+        volatile=("v",),
+    ),
+    Scheme(
+        name="reddit_video",
+        source="seen on v.redd.it: a=<time>,<signature>",
+        needs=("a",),
+        when=shaped(("a",), _REDDIT_VIDEO),
+        expires=shaped_time(("a",), _REDDIT_VIDEO),
+        secret=(shaped_secret(("a",), _REDDIT_VIDEO),),
+        volatile=("v", "f"),
+    ),
+    Scheme(
+        name="cloudinary_download",
+        source="https://cloudinary.com/documentation/control_access_to_media (private download URLs)",
+        needs=("signature", "timestamp", "api_key"),
+        expires=_cloudinary,
+        secret=("signature",),
+        volatile=("expires_at",),
+    ),
+    Scheme(
+        name="notion",
+        source="seen on file.notion.so: expirationTimestamp in ms, signature",
+        needs=("expirationtimestamp", "signature"),
+        expires=epoch("expirationtimestamp"),
+        secret=("signature",),
+        volatile=("downloadname", "spaceid", "table"),
+    ),
+    Scheme(
+        name="airtable",
+        source="https://support.airtable.com/docs/airtable-attachment-url-behavior (the time in ms is in the path)",
+        hosts=("airtableusercontent.com",),
+        when=in_path(_AIRTABLE),
+        expires=path_time(_AIRTABLE),
+        secret=(path_secret(_AIRTABLE),),
+    ),
+    Scheme(
+        name="twitch",
+        source="seen on usher.ttvnw.net: token is JSON with expires, sig beside it",
+        needs=("sig", "token"),
+        when=shaped(("token",), re.compile(r"^\s*\{")),
+        expires=_twitch,
+        secret=("sig", "token"),
+        volatile=("p", "nauth", "nauthsig"),
+    ),
+    Scheme(
+        name="filestack",
+        source="https://www.filestack.com/docs/security/policies/ (policy: base64 JSON with expiry)",
+        needs=("policy", "signature"),
+        when=lambda parts: not parts.has("key-pair-id") and _filestack(parts).at is not None,
+        expires=_filestack,
+        secret=("signature", "policy"),
+    ),
+    Scheme(
+        name="rails_active_storage",
+        source="https://guides.rubyonrails.org/active_storage_overview.html (_rails.exp of a signed message)",
+        hint="eyJfcmFpbHMi",
+        when=lambda parts: _rails_end(parts).at is not None,
+        expires=_rails_end,
+        secret=(_rails_secret,),
+    ),
+    Scheme(
+        name="dropbox_temporary",
+        source="https://www.dropbox.com/developers/documentation/http/documentation#files-get_temporary_link (4 hours)",
+        hosts=("dropboxusercontent.com",),
+        when=in_path(_DROPBOX_TEMPORARY),
+        secret=(path_secret(_DROPBOX_TEMPORARY),),
+        retention=timedelta(hours=4),
+    ),
+    Scheme(
+        name="telegram_file",
+        source="https://core.telegram.org/bots/api#getfile (guaranteed for at least an hour)",
+        hosts=("api.telegram.org",),
+        when=in_path(_TELEGRAM_FILE),
+        secret=(path_secret(_TELEGRAM),),
+        retention=timedelta(hours=1),
+        bound=Bound.LOWER,
+    ),
+    Scheme(
+        name="telegram_bot",
+        source="https://core.telegram.org/bots/api#authorizing-your-bot",
+        hint="/bot",
+        when=in_path(_TELEGRAM),
+        secret=(path_secret(_TELEGRAM),),
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
+    Scheme(
+        name="oauth_implicit",
+        source="RFC 6749 section 4.2.2: access_token with expires_in, counted from its issue",
+        needs=("access_token", "expires_in"),
+        when=_oauth_end,
+        secret=("access_token", "refresh_token", "id_token"),
+        volatile=("token_type", "expires_in", "scope", "state"),
+    ),
+)

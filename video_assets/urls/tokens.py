@@ -1,0 +1,135 @@
+"""Recognising what is secret by its own shape: JSON Web Tokens, keys of known make, random-looking values."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from video_assets.urls.moments import from_epoch, parse_any
+
+MARKER = "REDACTED"
+"""What stands in the place of a secret. A parameter of this value counts as absent."""
+
+_DOT = r"(?:\.|%(?:25){0,4}2[eE])"
+_PAD = r"(?:=|%(?:25){0,4}3[dD]){0,2}"
+# A token begins at the edge of a base64url run, or behind an escape that only looks like part of the run.
+TOKEN_EDGE = (
+    r"(?:(?<![A-Za-z0-9_\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\[bfnrt]))"
+)
+# "ey" and "ew" are how base64 writes an opening brace before a quote, a blank or a line end.
+_JWT = re.compile(
+    rf"{TOKEN_EDGE}(?=e[yw])([A-Za-z0-9_\-]{{8,}}+){_PAD}{_DOT}([A-Za-z0-9_\-]*+){_PAD}{_DOT}[A-Za-z0-9_\-]*+{_PAD}"
+    rf"((?:{_DOT}[A-Za-z0-9_\-]++){{2}})?"
+)
+_BASE64 = str.maketrans("-_~", "+/=")
+_ALPHABET = re.compile(r"[A-Za-z0-9+/=_\-.:~%|$!*]+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
+_WORD_BREAK = re.compile(r"[^A-Za-z0-9]+")
+_CLASS_CHANGE = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-Za-z]")
+
+# Keys that tell their maker by their first letters, with the least length each maker issues.
+KNOWN_KEY = re.compile(
+    r"(?<![A-Za-z0-9_])(?:"
+    r"sk[-_](?=[A-Za-z_\-]{0,40}[0-9])[A-Za-z0-9_\-]{20,}+"  # OpenAI, Anthropic, Stripe, ElevenLabs
+    r"|rk_(?:live|test)_[A-Za-z0-9]{20,}+"
+    r"|AIza[0-9A-Za-z_\-]{35}"  # Google
+    r"|ya29\.[0-9A-Za-z_\-]{20,}+"
+    r"|gh[pousr]_[A-Za-z0-9]{36,}+|github_pat_[A-Za-z0-9_]{40,}+|glpat-[A-Za-z0-9_\-]{20,}+"
+    r"|xox[a-z]-[A-Za-z0-9\-]{10,}+|xapp-[A-Za-z0-9\-]{20,}+"  # Slack
+    r"|hf_[A-Za-z0-9]{30,}+|r8_[A-Za-z0-9]{37,}+|nvapi-[A-Za-z0-9_\-]{40,}+|gsk_[A-Za-z0-9]{40,}+"
+    r"|pplx-[A-Za-z0-9]{40,}+|xai-[A-Za-z0-9]{60,}+|sbp_[a-f0-9]{40}|sb_secret_[A-Za-z0-9_\-]{20,}+"
+    r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_\-]{50,}+|dop_v1_[a-f0-9]{64}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"
+    r"|SG\.[A-Za-z0-9_\-]{16,}+\.[A-Za-z0-9_\-]{16,}+|key_[a-f0-9]{64,}+"  # SendGrid, Runway
+    r"|EAA[A-Za-z0-9]{60,}+|lin_api_[A-Za-z0-9]{30,}+|luma-[0-9a-f]{8}-[0-9a-f\-]{20,}+"
+    r")"
+)
+
+
+class Jwt(NamedTuple):
+    """One JSON Web Token: where it stands and when it says it ends."""
+
+    start: int
+    end: int
+    expires_at: datetime | None
+
+
+def decode_base64(text: str) -> bytes | None:
+    """Base64 in either alphabet (CloudFront's too), padded or not."""
+    text = text.translate(_BASE64).rstrip("=")
+    if len(text) % 4 == 1:
+        return None
+    try:
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        return None
+
+
+def read_json(data: bytes | str | None) -> Any:
+    """The JSON value, or None for what is none, too deep or holds absurd numbers."""
+    if not data:
+        return None
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_json_object(data: bytes | str | None) -> dict[str, Any] | None:
+    """The JSON object, or None."""
+    value = read_json(data)
+    return value if isinstance(value, dict) else None
+
+
+def claim_time(value: object) -> datetime | None:
+    """The time of an ``exp`` claim: a number of any kind, or a string that holds one."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return from_epoch(value)
+    return parse_any(value) if isinstance(value, str) else None
+
+
+def find_jwts(text: str) -> list[Jwt]:
+    """Every JSON Web Token in ``text``: dotted base64url whose first part is a JSON object with ``alg``.
+
+    Five parts are taken where the header names ``enc`` (RFC 7516), three otherwise (RFC 7519).
+    """
+    if "ey" not in text and "ew" not in text:
+        return []
+    found = []
+    for match in _JWT.finditer(text):
+        header = read_json_object(decode_base64(match[1]))
+        if header is None or "alg" not in header:
+            continue
+        if "enc" in header and match[3]:
+            found.append(Jwt(match.start(), match.end(), None))
+            continue
+        end = match.start(3) if match[3] else match.end()
+        claims = read_json_object(decode_base64(match[2])) or {}
+        found.append(Jwt(match.start(), end, claim_time(claims.get("exp"))))
+    return found
+
+
+def is_random(value: str, *, least: int = 12) -> bool:
+    """True when ``value`` looks drawn by a machine: a digest, a MAC, a token; not words, a date or a number."""
+    if not least <= len(value) <= 8192 or _ALPHABET.fullmatch(value) is None:
+        return False
+    if _UUID.fullmatch(value):
+        return True
+    letters_and_digits = _WORD_BREAK.sub("", value)
+    if letters_and_digits.isdigit() or len(letters_and_digits) < 0.75 * len(value):
+        return False
+    return len(_CLASS_CHANGE.findall(value)) >= 0.18 * len(value)
+
+
+def is_key(value: str) -> bool:
+    """True when ``value`` can be an access key: random, long enough, and no file name."""
+    if KNOWN_KEY.match(value):
+        return True
+    if _FILE_ENDING.search(value) or value.startswith(("http:", "https:", "/")):
+        return False
+    return is_random(value, least=16) and (any(c.isdigit() for c in value) or len(value) >= 24)
