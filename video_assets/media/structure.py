@@ -47,7 +47,7 @@ class Bytes:
         """Exactly ``count`` bytes from ``offset``. Raises StructureError when the file ends before."""
         found = self.at(offset, count)
         if len(found) < count:
-            raise StructureError(Flaw.INCOMPLETE, "The file ends in the middle of a structure.")
+            raise StructureError("incomplete", "The file ends in the middle of a structure.")
         return found
 
     def blocks(self, start: int, end: int, size: int = 65_536) -> Iterator[bytes]:

@@ -1,9 +1,9 @@
 """Which addresses of the Internet may be dialled: the global unicast space, minus everything special.
 
 The lists are allow-lists with holes, not block-lists with gaps: ``ipaddress.is_global`` and ``not is_private``
-let twenty of seventy special addresses through (shared facts on temporary URLs, section 4). Sources: the IANA
-special-purpose address registries for IPv4 and IPv6, RFC 6890, and the practice of Stripe's smokescreen, which
-refuses every transition address whatever it carries.
+let twenty of seventy special addresses through on Python 3.11. Sources: the IANA special-purpose address
+registries for IPv4 and IPv6, RFC 6890, and the practice of Stripe's smokescreen, which refuses every transition
+address whatever it carries.
 """
 
 from __future__ import annotations
