@@ -18,6 +18,7 @@ from video_assets.storage import DurableStorage, open_storage
 from video_assets.storage.keys import KeyTemplate
 from video_assets.transfer.download import Downloader, DownloadPolicy
 from video_assets.transfer.rescue import Observer, Rescuer
+from video_assets.transfer.verification import Verifier
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Services:
             lease=timedelta(seconds=self.settings.lease_seconds),
             observer=self.observer,
         )
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """The proofs about durable copies."""
+        return Verifier(self.catalog, self.storage, self.settings.spool)
 
 
 def open_services(settings: Settings) -> Services:

@@ -193,3 +193,13 @@ def task_ids_since(session: Session, provider: str, since: datetime) -> set[str]
         col(ProviderJob.created_at) >= since,
     )
     return {task_id for task_id in session.exec(statement).all() if task_id is not None}
+
+
+def providers_of(session: Session, generation_ids: Sequence[str]) -> dict[str, str]:
+    """The provider's name of each generation."""
+    found: dict[str, str] = {}
+    for at in range(0, len(generation_ids), 500):
+        some = generation_ids[at : at + 500]
+        rows = session.exec(select(Generation.id, Generation.provider).where(col(Generation.id).in_(some))).all()
+        found.update(dict(rows))
+    return found

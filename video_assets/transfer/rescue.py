@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -40,8 +41,7 @@ from video_assets.catalog import (
 )
 from video_assets.catalog.models import utc_now
 from video_assets.catalog.settling import settle
-from video_assets.media.probe import MediaFacts, probe
-from video_assets.media.sniff import NotPlayable
+from video_assets.media.probe import MediaFacts, NotPlayable, probe
 from video_assets.reasons import RETRY_POLICIES, Reason
 from video_assets.storage.durable import DurableStorage, StorageFailed
 from video_assets.storage.keys import KeyTemplate
@@ -150,12 +150,29 @@ class Rescuer:
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
 
-    def rescue(self, output_ids: Sequence[str], *, run_id: str | None = None) -> list[RescueResult]:
-        """Rescue every output, in the order given, ``concurrency`` at a time.
+    def rescue(
+        self, output_ids: Sequence[str], *, run_id: str | None = None, patience: timedelta = timedelta()
+    ) -> list[RescueResult]:
+        """Rescue every output, in the order given, ``concurrency`` at a time; results in the same order.
 
         A failure of one never touches another: it is recorded with its reason and next attempt and returned
-        as a result. Raises only what makes every rescue senseless (CatalogError).
+        as a result. ``patience`` is how long in all to wait for next attempts that are near. Raises only what
+        makes every rescue senseless (CatalogError).
         """
+        results = {result.output_id: result for result in self._round(output_ids, run_id)}
+        stop_at = utc_now() + patience
+        while waiting := [
+            result
+            for result in results.values()
+            if result.next_attempt_at is not None and result.next_attempt_at <= stop_at
+        ]:
+            soonest = min(result.next_attempt_at for result in waiting if result.next_attempt_at)
+            time.sleep(max((soonest - utc_now()).total_seconds(), 0))
+            due = [r.output_id for r in waiting if r.next_attempt_at and r.next_attempt_at <= utc_now()]
+            results.update({result.output_id: result for result in self._round(due, run_id)})
+        return [results[output_id] for output_id in output_ids]
+
+    def _round(self, output_ids: Sequence[str], run_id: str | None) -> list[RescueResult]:
         if not output_ids:
             return []
         self.spool.mkdir(parents=True, exist_ok=True)
@@ -244,7 +261,7 @@ class Rescuer:
     # -- the source -----------------------------------------------------------------------------------------
 
     def _fetch(self, output: Output, folder: Path) -> Download:
-        """Download with the link at hand; a fresh one is asked for first where it is dead, else where it failed."""
+        """Download with the link at hand; a fresh one is asked for first when it is dead, else after it failed."""
         refreshed = False
         if output.temporary_url is None or self._is_dead(output):
             refreshed = self._refresh(output, required=output.temporary_url is None)
@@ -581,7 +598,7 @@ def _copy_facts(media: MediaFile, facts: MediaFacts) -> None:
 
 
 def _reason(word: str | None) -> Reason | None:
-    return Reason(word) if word in Reason.__members__.values() else None
+    return Reason(word) if word is not None and word in set(Reason) else None
 
 
 class _Heartbeat:

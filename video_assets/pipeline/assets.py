@@ -1,0 +1,82 @@
+"""The assets before and after the hosting: request, provider job, preview."""
+
+import dagster as dg
+
+from video_assets.catalog.queries import GenerationNotFound
+from video_assets.generations.submission import SubmissionDelayed, submit_generation
+from video_assets.pipeline import reports
+from video_assets.pipeline.hosting import failure
+from video_assets.pipeline.partitions import generation_requests
+from video_assets.pipeline.resources import ServicesParam
+from video_assets.providers.base import ProviderError
+from video_assets.reasons import RETRY_POLICIES
+from video_assets.transfer.previews import make_previews
+
+
+@dg.asset(
+    partitions_def=generation_requests,
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=100),
+    output_required=False,
+    group_name="live",
+    description="One user's request, sent to its provider exactly once. The intent is written before the request "
+    "leaves; a lost answer is looked for at the provider, never blindly sent again.",
+)
+def generation_request(context: dg.AssetExecutionContext, services: ServicesParam):  # type: ignore[no-untyped-def]
+    problems = []
+    for key in context.partition_keys:
+        try:
+            result = submit_generation(
+                services.catalog, key, services.provider, services.settings, run_id=context.run_id
+            )
+        except GenerationNotFound as exc:
+            problems.append(failure(str(exc), generation_id=key, remedy="Submit it, or delete this partition."))
+            continue
+        except SubmissionDelayed as exc:
+            problems.append(
+                failure(
+                    f"not submitted yet: {exc}",
+                    generation_id=key,
+                    remedy="Nothing: it stays queued and the new_generations sensor tries again.",
+                )
+            )
+            continue
+        except ProviderError as exc:
+            problems.append(failure(str(exc), generation_id=key, remedy=RETRY_POLICIES[exc.reason].remedy))
+            continue
+        metadata = reports.generation_metadata(result.generation)
+        if len(context.partition_keys) == 1:
+            yield dg.MaterializeResult(metadata=metadata)
+        else:
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
+    if problems:
+        raise problems[0]
+
+
+provider_job = dg.AssetSpec(
+    "provider_job",
+    deps=[generation_request],
+    partitions_def=generation_requests,
+    group_name="live",
+    description="The provider's own asynchronous job. Reported by the provider_jobs sensor: progress as "
+    "observations, the end as a materialisation. No run is held open to wait for it.",
+)
+
+
+@dg.asset(
+    deps=["hosted_video"],
+    partitions_def=generation_requests,
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=100),
+    output_required=False,
+    group_name="live",
+    description="Poster and hover preview, made from the durable copy. The original bytes are never touched.",
+)
+def video_preview(context: dg.AssetExecutionContext, services: ServicesParam):  # type: ignore[no-untyped-def]
+    for key in context.partition_keys:
+        files = make_previews(
+            services.catalog, services.storage, key, spool=services.settings.spool, run_id=context.run_id
+        )
+        metadata = reports.preview_metadata(files)
+        if len(context.partition_keys) == 1:
+            yield dg.MaterializeResult(metadata=metadata)
+        else:
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))

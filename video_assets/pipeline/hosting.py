@@ -1,0 +1,197 @@
+"""``hosted_video``: the asset whose ops plan, rescue and publish, and the batch job that does so for many.
+
+One domain function (:meth:`Rescuer.rescue`) serves both doors. The asset is what a person materialises, retries
+or backfills in the UI, found by partition key, without run config. The job ``rescue_batch`` is what the sensors
+start when several generations are ready: it logs a materialisation and the check evaluations per partition.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from video_assets.catalog import GenerationStatus, MediaState, queries
+from video_assets.catalog.models import utc_now
+from video_assets.pipeline import reports
+from video_assets.pipeline.partitions import generation_requests
+from video_assets.pipeline.resources import ServicesParam
+from video_assets.reasons import RETRY_POLICIES, Reason
+from video_assets.services import Services
+from video_assets.transfer.previews import make_previews
+from video_assets.transfer.verification import CHECKS
+
+PATIENCE = timedelta(seconds=20)
+"""A run waits this long for a next attempt that is near, instead of failing and being started again."""
+
+BATCH_LIMIT = 100
+
+
+def failure(message: str, *, generation_id: str, remedy: str) -> dg.Failure:
+    """A failure that a person can act on. Dagster's own retries leave it alone: the sensors retry by reason."""
+    return dg.Failure(
+        f"{generation_id}: {message}",
+        metadata={"generation": generation_id, "what_to_do": remedy},
+        allow_retries=False,
+    )
+
+
+@dg.op(
+    ins={"provider_job": dg.In(dg.Nothing)},
+    out=dg.Out(list[str], description="Ids of the outputs to rescue."),
+    description="Find the outputs of this partition that are not durable yet, soonest deadline first.",
+)
+def plan_outputs(context: dg.OpExecutionContext, services: ServicesParam) -> list[str]:
+    return plan(services, list(context.partition_keys))
+
+
+@dg.op(
+    out=dg.Out(list[dict[str, Any]], description="What happened to each output."),
+    description="Download, verify, store, read back and commit every output, several at a time. "
+    "Outputs that are durable already cost nothing.",
+)
+def rescue_outputs(
+    context: dg.OpExecutionContext, outputs: list[str], services: ServicesParam
+) -> list[dict[str, Any]]:
+    return rescue(context, services, outputs)
+
+
+@dg.op(
+    out=dg.Out(dg.Nothing, is_required=False),
+    description="Report what is durable; fail, saying why and what to do, when something is not.",
+)
+def publish(
+    context: dg.OpExecutionContext, results: list[dict[str, Any]], services: ServicesParam
+) -> Iterator[dg.Output[None]]:
+    keys = list(context.partition_keys)
+    if len(keys) > 1:
+        report_each(context, services, keys)
+        return
+    key = keys[0]
+    with services.catalog.read() as session:
+        generation = queries.get_generation(session, key)
+    if generation.status == GenerationStatus.COMPLETED:
+        yield dg.Output(None, metadata=reports.hosted_metadata(services, key))
+        return
+    reason = Reason(generation.reason) if generation.reason in set(Reason) else Reason.PROVIDER_ERROR
+    kept = sum(result["result"] == "stored" for result in results)
+    raise failure(
+        f"{generation.status}: {generation.error_message or 'not durable yet'} "
+        f"({kept} of {len(results)} outputs stored in this run)",
+        generation_id=key,
+        remedy=f"{RETRY_POLICIES[reason].remedy} To try again now: re-execute this partition, or "
+        f"`video-assets retry {key}`.",
+    )
+
+
+@dg.graph_asset(
+    name="hosted_video",
+    partitions_def=generation_requests,
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BATCH_LIMIT),
+    ins={"provider_job": dg.AssetIn(dagster_type=dg.Nothing)},
+    group_name="live",
+    description="The durable copies of one generation: downloaded, verified, stored, read back and committed. "
+    "Materialise a partition to rescue it now; it needs no configuration, and repeating it is harmless.",
+)
+def hosted_video(provider_job: None) -> None:
+    return publish(rescue_outputs(plan_outputs(provider_job)))  # type: ignore[no-any-return]
+
+
+class BatchConfig(dg.Config):
+    """Which generations one batch run stores."""
+
+    generation_ids: list[str]
+
+
+@dg.op(description="Rescue many generations in one run and report each under its own partition.")
+def rescue_generations(context: dg.OpExecutionContext, config: BatchConfig, services: ServicesParam) -> None:
+    rescue(context, services, plan(services, config.generation_ids, only_due=True))
+    report_each(context, services, config.generation_ids)
+
+
+@dg.job(
+    name="rescue_batch",
+    description="Started by the sensors when several generations are ready: one run instead of up to 100.",
+)
+def rescue_batch() -> None:
+    rescue_generations()
+
+
+def plan(services: Services, generation_ids: Sequence[str], *, only_due: bool = False) -> list[str]:
+    """Ids of the outputs to rescue, soonest deadline first. Fails for one generation that has nothing yet.
+
+    ``only_due`` respects the pause between tries; without it a person asked, and everything pending is tried now.
+    """
+    with services.catalog.read() as session:
+        if len(generation_ids) == 1:
+            generation = queries.get_generation(session, generation_ids[0])
+            if generation.status in (GenerationStatus.QUEUED, GenerationStatus.PROCESSING):
+                raise failure(
+                    f"it is still {generation.status} at {generation.provider} ({generation.progress} %)",
+                    generation_id=generation.id,
+                    remedy="Nothing: the provider_jobs sensor starts this run when the provider has finished.",
+                )
+        due = queries.outputs_due(
+            session, now=utc_now(), limit=100_000, force=not only_due, generation_ids=generation_ids
+        )
+    return [output.id for output in due]
+
+
+def rescue(context: dg.OpExecutionContext, services: Services, output_ids: list[str]) -> list[dict[str, Any]]:
+    """Rescue with patience for what is tried again in a moment; one log line per output."""
+    results = services.rescuer.rescue(output_ids, run_id=context.run_id, patience=PATIENCE)
+    for result in results:
+        line = f"{result.output_id}: {result.result}"
+        if result.message:
+            line += f" ({result.reason}: {result.message})"
+        (context.log.info if result.result in ("stored", "skipped") else context.log.warning)(line)
+    return [
+        {"output": r.output_id, "result": str(r.result), "reason": str(r.reason) if r.reason else None}
+        for r in results
+    ]
+
+
+def report_each(context: dg.OpExecutionContext, services: Services, generation_ids: Sequence[str]) -> None:
+    """Log materialisation, preview and check evaluations of each generation under its own partition."""
+    unfinished = []
+    for key in generation_ids:
+        with services.catalog.read() as session:
+            generation = queries.get_generation(session, key)
+            stored = queries.media_of(session, key, state=MediaState.STORED)
+        if generation.status != GenerationStatus.COMPLETED:
+            unfinished.append(f"{key}: {generation.status} ({generation.error_message or generation.reason})")
+            if not stored:
+                continue
+        for name in CHECKS:
+            outcome = services.verifier.check(name, key)
+            context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=reports.HOSTED_VIDEO,
+                    check_name=name,
+                    passed=outcome.passed,
+                    metadata=reports.check_metadata(outcome),
+                    partition=key,
+                    blocking=True,
+                )
+            )
+            if not outcome.passed:
+                unfinished.append(f"{key}: check {name} failed ({outcome.message})")
+        if generation.status == GenerationStatus.COMPLETED:
+            files = make_previews(
+                services.catalog,
+                services.storage,
+                key,
+                spool=services.settings.spool,
+                run_id=context.run_id,
+            )
+            context.log_event(
+                dg.AssetMaterialization(
+                    reports.HOSTED_VIDEO, partition=key, metadata=reports.hosted_metadata(services, key)
+                )
+            )
+            context.log_event(
+                dg.AssetMaterialization("video_preview", partition=key, metadata=reports.preview_metadata(files))
+            )
+    if unfinished:
+        context.log.warning("not finished:\n" + "\n".join(unfinished[:50]))
+    context.add_output_metadata({"generations": len(generation_ids), "unfinished": len(unfinished)})

@@ -1,0 +1,165 @@
+"""The sensors: one duty each, a time budget of half the tick limit, choices made by pure functions.
+
+The catalog is their cursor: what is due is a question to it, so nothing is forgotten when a tick is killed or the
+daemon was down for an hour, and the soonest deadline always comes first.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+
+from video_assets.catalog import Output, ProviderJob, journal, queries
+from video_assets.catalog.models import utc_now
+from video_assets.generations.following import PollOutcome, poll_due_jobs
+from video_assets.pipeline import choices, reports
+from video_assets.pipeline.hosting import rescue_batch
+from video_assets.pipeline.jobs import host_job, submit_job
+from video_assets.pipeline.partitions import add_keys
+from video_assets.pipeline.resources import ServicesParam
+from video_assets.services import Services
+
+BUDGET_SECONDS = 25.0
+"""Half of Dagster's tick limit of 60 s, less a margin for the daemon's own work."""
+
+MAX_RUNS_PER_TICK = 50
+PROVIDER_TAG = "video_assets/provider"
+PRIORITY_TAG = "dagster/priority"
+URGENT = {PRIORITY_TAG: "10"}
+
+
+@dg.sensor(
+    job=submit_job,
+    minimum_interval_seconds=2,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts a run for each queued generation.",
+)
+def new_generations(context: dg.SensorEvaluationContext, services: ServicesParam) -> dg.SensorResult:
+    now = utc_now()
+    with services.catalog.read() as session:
+        queued = queries.generations_to_submit(session, limit=MAX_RUNS_PER_TICK)
+    add_keys(context.instance, [generation.id for generation in queued])
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=choices.submit_key(generation, now),
+                partition_key=generation.id,
+                tags={PROVIDER_TAG: generation.provider},
+            )
+            for generation in queued
+        ],
+        skip_reason=None if queued else dg.SkipReason("no generation is queued"),
+    )
+
+
+@dg.sensor(
+    jobs=[host_job, rescue_batch],
+    minimum_interval_seconds=2,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks providers about every job that is due, reports progress, starts runs for what finished.",
+)
+def provider_jobs(context: dg.SensorEvaluationContext, services: ServicesParam) -> dg.SensorResult:
+    report = poll_due_jobs(services.catalog, services.provider, services.settings, budget_seconds=BUDGET_SECONDS)
+    _warn(context, report.outcomes)
+    with services.catalog.read() as session:
+        due = queries.outputs_due(session, now=utc_now(), limit=choices.BATCH * MAX_RUNS_PER_TICK)
+    runs = _run_requests(context, services, due)
+    if report.all_failed and not runs:
+        # A bad key must not look like a quiet day.
+        raise dg.Failure(
+            f"none of {len(report.outcomes)} provider jobs could be asked: {report.outcomes[0].error}"
+        )
+    events = _job_events(services, report.outcomes)
+    quiet = f"{report.due} jobs were due, nothing is ready to store"
+    return dg.SensorResult(
+        run_requests=runs,
+        asset_events=events,
+        skip_reason=None if runs or events else dg.SkipReason(quiet),
+    )
+
+
+@dg.sensor(
+    jobs=[host_job],
+    minimum_interval_seconds=2,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Gives every pending link that dies within the horizon a priority run of its own.",
+)
+def expiring_urls(context: dg.SensorEvaluationContext, services: ServicesParam) -> dg.SensorResult:
+    now = utc_now()
+    with services.catalog.read() as session:
+        dying = queries.outputs_due(
+            session, now=now, limit=MAX_RUNS_PER_TICK, dies_before=now + services.settings.expiry_horizon
+        )
+    runs = _run_requests(context, services, dying, urgent=True)
+    return dg.SensorResult(
+        run_requests=runs,
+        skip_reason=None if runs else dg.SkipReason("no pending link dies within the horizon"),
+    )
+
+
+@dg.run_failure_sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    monitored_jobs=[submit_job, host_job, rescue_batch],
+    description="Writes a failed run into the journal of its generation, where `video-assets show` finds it.",
+)
+def failed_runs(context: dg.RunFailureSensorContext, services: ServicesParam) -> None:
+    run = context.dagster_run
+    key = run.tags.get("dagster/partition")
+    with services.catalog.write() as session:
+        journal.record(
+            session,
+            "run_failed",
+            f"{run.job_name}: {context.failure_event.message or 'the run ended without a word'}",
+            generation_id=key,
+            run_id=run.run_id,
+        )
+
+
+def _run_requests(
+    context: dg.SensorEvaluationContext, services: Services, outputs: Sequence[Output], *, urgent: bool = False
+) -> list[dg.RunRequest]:
+    if not outputs:
+        return []
+    ids = list(dict.fromkeys(output.generation_id for output in outputs))
+    with services.catalog.read() as session:
+        providers = queries.providers_of(session, ids)
+    add_keys(context.instance, ids)
+    runs = choices.store_runs(outputs, providers, now=utc_now(), urgent=urgent)[:MAX_RUNS_PER_TICK]
+    return [_run_request(run) for run in runs]
+
+
+def _run_request(run: choices.StoreRun) -> dg.RunRequest:
+    tags = {PROVIDER_TAG: run.provider} if run.provider else {}
+    if run.urgent:
+        tags |= URGENT
+    if not run.is_batch:
+        return dg.RunRequest(
+            run_key=run.run_key, partition_key=run.generation_ids[0], job_name=host_job.name, tags=tags
+        )
+    return dg.RunRequest(
+        run_key=run.run_key,
+        job_name=rescue_batch.name,
+        run_config={"ops": {"rescue_generations": {"config": {"generation_ids": list(run.generation_ids)}}}},
+        tags=tags,
+    )
+
+
+def _job_events(
+    services: Services, outcomes: Iterable[PollOutcome]
+) -> list[dg.AssetObservation | dg.AssetMaterialization]:
+    """Progress as observations, the end of a job as a materialisation, under the generation's partition."""
+    changed = [outcome.job_id for outcome in outcomes if outcome.changed]
+    events: list[dg.AssetObservation | dg.AssetMaterialization] = []
+    with services.catalog.read() as session:
+        for job_id in changed:
+            job = session.get_one(ProviderJob, job_id)
+            kind = dg.AssetMaterialization if job.finished_at is not None else dg.AssetObservation
+            events.append(
+                kind(reports.PROVIDER_JOB, partition=job.generation_id, metadata=reports.job_metadata(job))
+            )
+    return events
+
+
+def _warn(context: dg.SensorEvaluationContext, outcomes: Iterable[PollOutcome]) -> None:
+    for error, count in Counter(outcome.error for outcome in outcomes if outcome.error).most_common(5):
+        context.log.warning(f"{count} × {error}")

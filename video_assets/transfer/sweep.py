@@ -1,0 +1,117 @@
+"""The sweep: what a killed process left behind is adopted by the next try, or removed here.
+
+Two kinds of leftover exist: a pending journal row (with or without its object), and scratch files in the spool.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from video_assets.catalog import Catalog, Lease, MediaFile, MediaState, Output, journal, queries
+from video_assets.catalog.models import utc_now
+from video_assets.storage.durable import DurableStorage, StorageFailed
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """What one sweep did."""
+
+    removed_objects: int = 0
+    removed_rows: int = 0
+    kept: int = 0
+    """Pending rows whose output is still to be rescued: the next try adopts or overwrites their object."""
+    failed: int = 0
+    removed_scratch: int = 0
+
+
+def sweep_leftovers(
+    catalog: Catalog, storage: DurableStorage, spool: Path, *, older_than: timedelta
+) -> SweepReport:
+    """Remove pending uploads that nobody will finish, and scratch older than ``older_than``.
+
+    An object is removed only after its row was looked at again and is still pending, unleased, and its output
+    settled (or its original gone). Raises CatalogError.
+    """
+    report = SweepReport()
+    with catalog.read() as session:
+        rows = queries.pending_media(session, older_than=utc_now() - older_than)
+    for row in rows:
+        _sweep_row(catalog, storage, row.id, report)
+    report.removed_scratch = _sweep_scratch(spool, older_than)
+    return report
+
+
+def _sweep_row(catalog: Catalog, storage: DurableStorage, media_id: str, report: SweepReport) -> None:
+    with catalog.write() as session:
+        media = session.get(MediaFile, media_id, populate_existing=True, with_for_update=True)
+        if media is None or media.state != MediaState.PENDING or _wanted(session, media):
+            report.kept += 1
+            return
+        try:
+            report.removed_objects += storage.delete(media.key)
+        except StorageFailed as exc:
+            report.failed += 1
+            journal.record(
+                session, "sweep_failed", str(exc), generation_id=media.generation_id, output_id=media.output_id
+            )
+            return
+        journal.record(
+            session,
+            "swept",
+            f"removed the unfinished upload {media.key}",
+            generation_id=media.generation_id,
+            output_id=media.output_id,
+        )
+        session.delete(media)
+        report.removed_rows += 1
+
+
+def _wanted(session: Session, media: MediaFile) -> bool:
+    """Whether somebody will still finish this upload, or is at it."""
+    if media.output_id is None:
+        return False
+    lease = session.exec(
+        select(Lease).where(Lease.resource == f"output:{media.output_id}", col(Lease.expires_at) > utc_now())
+    ).first()
+    if lease is not None:
+        return True
+    output = session.get(Output, media.output_id)
+    return output is not None and output.state == MediaState.PENDING
+
+
+def _sweep_scratch(spool: Path, older_than: timedelta) -> int:
+    if not spool.is_dir():
+        return 0
+    limit = time.time() - older_than.total_seconds()
+    removed = 0
+    for entry in spool.iterdir():
+        try:
+            if entry.stat().st_mtime >= limit:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+            removed += 1
+        except FileNotFoundError:
+            continue  # its owner was faster
+    return removed
+
+
+def unknown_objects(catalog: Catalog, storage: DurableStorage, *, prefix: str = "") -> list[str]:
+    """Keys in the store that no row of the catalog names. Reads every key under ``prefix``; for audits."""
+    unknown = []
+    with catalog.read() as session:
+        for item in storage.list(prefix):
+            row = session.exec(
+                select(MediaFile.id).where(MediaFile.bucket == storage.bucket, MediaFile.key == item.key)
+            ).first()
+            if row is None:
+                unknown.append(item.key)
+    return unknown
