@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -110,6 +111,16 @@ class EncryptedText(TypeDecorator[str]):
     def use_key(cls, key: bytes) -> None:
         """Set the Fernet key of this process. Raises ValueError when it is not one."""
         cls._fernet = Fernet(key)
+
+    @staticmethod
+    def is_token(stored: str) -> bool:
+        """Whether raw text has the form of a Fernet token, whatever its key."""
+        # Version 0x80, time (8 bytes), IV (16), AES blocks (16 each), MAC (32): https://github.com/fernet/spec
+        try:
+            raw = base64.b64decode(stored, altchars=b"-_", validate=True)
+        except ValueError:
+            return False
+        return len(raw) >= 73 and raw[0] == 0x80 and (len(raw) - 57) % 16 == 0
 
     @classmethod
     def _cipher(cls) -> Fernet:

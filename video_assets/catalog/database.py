@@ -110,7 +110,8 @@ REMEDIES = (
         ("readonly", "read-only", "permission denied", "unable to open"),
         "make the file and its folder exist and writable for this user",
     ),
-    (("full", "no space"), "free disk space; nothing was lost"),
+    (("full", "no space"), "free disk space; what was committed is not lost"),
+    (("disk i/o error",), "check the disk and free space on it; what was committed is not lost"),
     (
         ("no such table", "does not exist", "not a database", "malformed", "already exists"),
         "this is not a catalog, or it was damaged or replaced; restore it or set VIDEO_ASSETS_DATABASE_URL",

