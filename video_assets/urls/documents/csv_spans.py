@@ -1,0 +1,92 @@
+"""Where the cells of delimited text are, and whether a text is one at all (RFC 4180, read leniently)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+DELIMITERS = ",;\t|"
+_SNIFFED_RECORDS = 12
+
+
+@dataclass(slots=True)
+class Cell:
+    """One cell; of a quoted one ``start`` and ``end`` are inside the quotes. ``column`` counts from 0."""
+
+    start: int
+    end: int
+    quoted: bool
+    column: int
+
+
+def _pattern(delimiter: str) -> re.Pattern[str]:
+    d = re.escape(delimiter)
+    return re.compile(rf'(?:"((?:[^"]|"")*+)(?:"|\Z)|([^{d}\r\n"][^{d}\r\n]*+|))(?:{d}|\r\n?|\n|\Z|)')
+
+
+_PATTERNS = {delimiter: _pattern(delimiter) for delimiter in DELIMITERS}
+
+
+def cells(text: str, delimiter: str) -> Iterator[Cell]:
+    """The cells of ``text`` in order. Stray characters after a closing quote come as a bare cell of their own."""
+    pattern = _PATTERNS[delimiter]
+    position, column = 1 if text.startswith("\ufeff") else 0, 0
+    size = len(text)
+    while position < size:
+        match = pattern.match(text, position)
+        if match is None:  # cannot happen: every branch may be empty
+            return
+        start, end = match.span(1)
+        quoted = start >= 0
+        if not quoted:
+            start, end = match.span(2)
+        yield Cell(start, end, quoted, column)
+        after = match.end()
+        last = text[after - 1] if after > position else ""
+        if last == delimiter:
+            column += 1
+        elif last in "\r\n" and last:
+            column = 0
+        position = after if after > position else position + 1
+
+
+def sniff(text: str) -> str | None:
+    """The delimiter, when ``text`` is certainly enough delimited text; else None.
+
+    All of the first records must have the same number of cells, more than one; and either some cell is
+    quoted as a whole, or the first record is a header without a URL, or a URL begins in a later column.
+    """
+    best: tuple[int, str] | None = None
+    for delimiter in DELIMITERS:
+        if delimiter not in text:
+            continue
+        width = _width(text, delimiter)
+        if width > 1 and (best is None or width > best[0]):
+            best = width, delimiter
+    return None if best is None else best[1]
+
+
+def _width(text: str, delimiter: str) -> int:
+    """Columns of the first records, or 0 when they do not look like records."""
+    widths: list[int] = []
+    evidence = False
+    header_has_url = False
+    for cell in islice(cells(text, delimiter), 2000):
+        if cell.column == 0:
+            if len(widths) == _SNIFFED_RECORDS:
+                break
+            widths.append(0)
+        widths[-1] = max(widths[-1], cell.column + 1)
+        has_url = text.startswith(("http", "//", "/"), cell.start, cell.end)
+        evidence |= cell.quoted or (has_url and cell.column > 0)
+        header_has_url |= len(widths) == 1 and "//" in text[cell.start : cell.end]
+    cut_off = len(widths) > 1 and widths[-1] < widths[0]
+    complete = widths[:-1] if cut_off else widths
+    # A last line feed leaves no record behind; one line alone needs quotes around something.
+    if not complete or len(set(complete)) != 1:
+        return 0
+    if len(complete) == 1:
+        return complete[0] if evidence and '"' in text else 0
+    return complete[0] if evidence or not header_has_url else 0

@@ -1,0 +1,143 @@
+"""Everything in a document that is written as a URL, at any depth of formats inside formats.
+
+The formats are recognised, not believed: whatever is not understood is read as text, so that a wrong guess
+can cost a pointer but never a URL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from video_assets.urls.documents.codecs import CSV, HTML, JSON
+from video_assets.urls.documents.csv_spans import cells, sniff
+from video_assets.urls.documents.html_spans import Part, html_spans, looks_like_html
+from video_assets.urls.documents.json_spans import JsonString, json_strings, looks_like_json
+from video_assets.urls.documents.php_spans import looks_like_php, php_strings
+from video_assets.urls.documents.text_spans import Candidate, candidates, whole_path
+from video_assets.urls.documents.triggers import may_contain
+from video_assets.urls.documents.views import BareCell, PhpString, View
+
+_OTHER_FORMAT = re.compile(r"\s*+(?:<|[aOCs]:[0-9]+:)")
+"""Text that begins like this is not delimited text, even if its lines happen to have equal numbers of commas."""
+
+MAX_DEPTH = 40
+"""Views inside views; deeper text is read as plain text."""
+
+_ONE_URL = re.compile(
+    r"https?://[A-Za-z0-9\-._~/?#@:$+=%]*[A-Za-z0-9\-_/=]"
+    r"(?:&(?![A-Za-z#][A-Za-z0-9]*;)[A-Za-z0-9\-._~/?#@:$+=%]*[A-Za-z0-9\-_/=])*+\Z"
+)
+"""A text that is one plain URL: the usual case, worth a short way."""
+_TYPES = {
+    "json": re.compile(r"json|ndjson|jsonlines|jsonl", re.IGNORECASE),
+    "html": re.compile(r"html|xml|svg", re.IGNORECASE),
+    "csv": re.compile(r"csv|tab-separated|tsv|delimited", re.IGNORECASE),
+    "php": re.compile(r"php", re.IGNORECASE),
+}
+
+
+def locate(root: View, content_type: str | None = None) -> Iterator[Candidate]:
+    """Every candidate of the document ``root``, in the order of the document.
+
+    The only candidates that overlap are a whole path and the URLs inside it, which follow it.
+
+    ``content_type`` is a media type or a short name (``json``, ``text/csv; charset=utf-8``); unknown ones and
+    None mean that the format is recognised from the text.
+    """
+    declared = None
+    if content_type is not None:
+        essence = content_type.split(";", 1)[0]
+        declared = next((name for name, pattern in _TYPES.items() if pattern.search(essence)), None)
+    return _read(root, declared)
+
+
+def _read(view: View, declared: str | None = None) -> Iterator[Candidate]:
+    text = view.text
+    if view.depth >= MAX_DEPTH:
+        yield from candidates(view, 0, len(text))
+    elif declared is None and _ONE_URL.match(text):
+        yield Candidate(view, 0, len(text))
+    elif declared == "json" or (declared is None and looks_like_json(text)):
+        yield from _read_json(view)
+    elif (delimiter := _delimiter(text, declared)) is not None:
+        yield from _read_csv(view, delimiter)
+    elif looks_like_php(text):
+        yield from _read_php(view)
+    elif declared == "html" or looks_like_html(text):
+        yield from _read_html(view)
+    else:
+        yield from _read_text(view)
+
+
+def _delimiter(text: str, declared: str | None) -> str | None:
+    """What separates the cells of ``text``, when it is delimited text."""
+    if declared == "csv":
+        return sniff(text) or ("\t" if text.count("\t") > text.count(",") else ",")
+    if declared is not None or _OTHER_FORMAT.match(text) or not ('""' in text or "\n" in text or "\r" in text):
+        return None
+    return sniff(text)
+
+
+def _read_text(view: View) -> Iterator[Candidate]:
+    path = whole_path(view)
+    if path is not None:
+        yield path
+    yield from candidates(view, 0, len(view.text))
+
+
+def _read_json(view: View) -> Iterator[Candidate]:
+    for found in json_strings(view.text):
+        if isinstance(found, JsonString):
+            yield from _read(
+                View.inside(
+                    view,
+                    found.start,
+                    found.end,
+                    codec=JSON,
+                    layer="json",
+                    pointer=found.pointer,
+                    in_key=found.is_key,
+                )
+            )
+        else:
+            yield from candidates(view, *found)
+
+
+def _read_php(view: View) -> Iterator[Candidate]:
+    position = 0
+    text = view.text
+    for span in php_strings(text):
+        yield from candidates(view, position, span.start)
+        if may_contain(text[span.start : span.end]):
+            yield from _read(
+                PhpString(view, span.start, span.end, length_start=span.length_start, length_end=span.length_end)
+            )
+        position = span.end
+    yield from candidates(view, position, len(text))
+
+
+def _read_csv(view: View, delimiter: str) -> Iterator[Candidate]:
+    text = view.text
+    for cell in cells(text, delimiter):
+        if not may_contain(text[cell.start : cell.end]):
+            continue
+        if cell.quoted:
+            yield from _read(View.inside(view, cell.start, cell.end, codec=CSV, layer="csv"))
+        else:
+            yield from _read(BareCell(view, cell.start, cell.end, delimiter=delimiter))
+
+
+def _read_html(view: View) -> Iterator[Candidate]:
+    text = view.text
+    for span in html_spans(text):
+        if not may_contain(text[span.start : span.end]):
+            continue
+        if span.part is Part.RAW:
+            yield from _read(View.inside(view, span.start, span.end))
+        else:
+            inner = View.inside(view, span.start, span.end, codec=HTML, layer="html")
+            if span.part is Part.VALUE:
+                yield from _read(inner)
+            else:
+                yield from candidates(inner, 0, len(inner.text))

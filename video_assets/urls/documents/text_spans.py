@@ -1,0 +1,264 @@
+"""Where the URLs of running text begin and end, in whatever spelling they are written.
+
+A URL is found by its separator ``://``, which has few spellings; the scheme is read backwards from it and the
+rest forwards, one escape layer at a time, until a character that no URL contains. Nothing is classified here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from video_assets.urls.documents.codecs import HTML, PERCENT, STRING, Codec
+from video_assets.urls.documents.views import View
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something written as a URL: ``view.text[start:end]``, all escapes off."""
+
+    view: View
+    start: int
+    end: int
+
+    @property
+    def url(self) -> str:
+        """The URL, decoded and unescaped."""
+        return self.view.text[self.start : self.end]
+
+
+_COLON = (
+    r"(?::|%(?:25){0,8}3[Aa]|(?<!\\)\\{1,64}(?:u003[Aa]|x3[Aa])"
+    r"|&(?:amp;){0,8}(?:#0*58|#[xX]0*3[Aa]|colon);)"
+)
+_BACKSLASH = r"(?:\\|%(?:25){0,8}5[Cc])"
+_SLASH = (
+    rf"(?:{_BACKSLASH}{{0,64}}+(?:/|%(?:25){{0,8}}2[Ff])|{_BACKSLASH}{{1,64}}+(?:u002[Ff]|x2[Ff])"
+    r"|&(?:amp;){0,8}(?:#0*47|#[xX]0*2[Ff]|sol);)"
+)
+_ESCAPED_SEPARATOR = re.compile(rf"{_COLON}{_SLASH}{_SLASH}")
+_PLAIN_SEPARATOR = re.compile("://")
+_NO_SCHEME = re.compile(r"(?<![:/\w\\.%~-])//(?=[\w-]+(?:\.[\w-]+)+[/:?])")
+_UNIT = re.compile(
+    r"\\+(?:u00([0-9a-fA-F]{2})|x([0-9a-fA-F]{2}))|%(?:25)*([0-9A-Fa-f]{2})"
+    r"|&(?:amp;)*#(?:0*([0-9]{2,3})|[xX]0*([0-9a-fA-F]{2}));|([A-Za-z0-9+.\-])"
+)
+_SCHEME_LENGTH = 24
+_SCHEME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-")
+
+_HEAD = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.\-]*:)?//")
+# Characters that end a URL in any text: blanks, controls, quotes, angle brackets, CJK punctuation.
+_STOP = re.compile(
+    '[\x00-\x20"<>`\x7f-\xa0\u1680\u2000-\u200f\u2018-\u201f\u2026\u2028-\u202f\u2039\u203a\u205f-\u206f'
+    "\u3000\u3001\u3008-\u3011\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f\ufeff\u00ab\u00bb]"
+)
+_PERCENT_STOP = re.compile(r"[^A-Za-z0-9\-_.~!*'()%+$\\]")
+_PERCENT_STOP_BUT_SLASH = re.compile(r"[^A-Za-z0-9\-_.~!*'()%+$\\/]")
+_SOFT = re.compile(r"[()\[\]{}\\'|\u3002\uff0e\uff61]|[,;](?=[hH][tT][tT][pP][sS]?://)")
+_CLOSES = {")": "(", "]": "[", "}": "{"}
+_TRAILING = frozenset(".,;:!?'")
+_EMPHASIS = frozenset("*_~")
+_AUTHORITY_END = re.compile(r"[/?#]")
+_FIRST_WINDOW = 512
+_MARGIN = 96
+_MAX_PEELS = 12
+_QUOTE_REFERENCE = re.compile(r"&(?:amp;)*(?:#0*39|#[xX]0*27|apos);\Z")
+_PATH = re.compile(r"""\s*+["']?([\w.~%+,@-]*+[/?][^\s"'<>`\\]*+)["']?\s*+\Z""")
+
+
+def whole_path(view: View) -> Candidate | None:
+    """The text as a whole, when it is one path or query without a host that carries something like a JWT."""
+    if "eyJ" not in view.text:
+        return None
+    match = _PATH.match(view.text)
+    return None if match is None or "eyJ" not in match.group(1) else Candidate(view, *match.span(1))
+
+
+def candidates(view: View, start: int, end: int) -> Iterator[Candidate]:
+    """Everything in ``view.text[start:end]`` that is written as a URL, in order, without overlaps."""
+    covered = start
+    for anchor in _anchors(view.text, start, end):
+        if anchor < covered:
+            continue
+        candidate = _read(view, anchor, end, floor=start)
+        if candidate is not None:
+            covered = _raw_position(candidate.view, candidate.end, view)
+            yield candidate
+
+
+def _raw_position(inner: View, position: int, view: View) -> int:
+    """``position`` of a view peeled off ``view``, as a position in ``view``."""
+    while inner is not view:
+        assert inner.parent is not None
+        position = inner.outwards(position)
+        inner = inner.parent
+    return position
+
+
+def _anchors(text: str, start: int, end: int) -> list[int]:
+    """Where schemes begin, in order."""
+    found: list[int] = []
+    for match in _PLAIN_SEPARATOR.finditer(text, start, end):
+        scheme = _scheme_before(text, match.start(), start)
+        if scheme is not None:
+            found.append(scheme)
+    plain = len(found)
+    if any(text.find(mark, start, end) >= 0 for mark in "\\%&"):
+        for match in _ESCAPED_SEPARATOR.finditer(text, start, end):
+            if match.end() - match.start() > 3:
+                scheme = _scheme_before(text, match.start(), start)
+                if scheme is not None:
+                    found.append(scheme)
+    if text.count("//", start, end) > plain:
+        found.extend(match.start() for match in _NO_SCHEME.finditer(text, start, end))
+    found.sort()
+    return found
+
+
+def _scheme_before(text: str, colon: int, floor: int) -> int | None:
+    first = colon
+    shortest = max(floor, colon - _SCHEME_LENGTH)
+    while first > shortest and text[first - 1] in _SCHEME_CHARACTERS:
+        first -= 1
+    word = text[first:colon].lower()
+    if word.endswith("https"):
+        return colon - 5
+    if word.endswith("http"):
+        return colon - 4
+    if first > 0 and text[first - 1] in "\\%;":
+        escaped = _escaped_scheme_before(text, colon, floor)
+        if escaped is not None:
+            return escaped
+    while first < colon and not text[first].isalpha():
+        first += 1
+    return first if colon - first > 1 else None
+
+
+def _escaped_scheme_before(text: str, colon: int, floor: int) -> int | None:
+    """Where ``http`` or ``https`` begins when its letters are escaped too."""
+    window = max(floor, colon - 256)
+    starts: list[int] = []
+    letters: list[str] = []
+    reached = -1
+    for match in _UNIT.finditer(text, window, colon):
+        if match.start() != reached:
+            starts.clear()
+            letters.clear()
+        reached = match.end()
+        starts.append(match.start())
+        hexadecimal = match.group(1) or match.group(2) or match.group(3) or match.group(5)
+        if hexadecimal:
+            letters.append(chr(int(hexadecimal, 16)))
+        else:
+            letters.append(chr(int(match.group(4))) if match.group(4) else match.group(6))
+    if reached != colon:
+        return None
+    word = "".join(letters).lower()
+    for scheme in ("https", "http"):
+        if word.endswith(scheme):
+            return starts[-len(scheme)]
+    return None
+
+
+def _read(view: View, anchor: int, end: int, *, floor: int) -> Candidate | None:
+    """The URL that begins at ``anchor``. Looks at a growing window, so that its cost is the URL's length."""
+    before = view.text[anchor - 1] if anchor > floor else ""
+    if before == ";" and _QUOTE_REFERENCE.search(view.text, max(floor, anchor - 24), anchor):
+        before = "'"
+    window = _FIRST_WINDOW
+    while True:
+        limit = min(end, anchor + window)
+        inner, start, stop, head_end = _peel(view, anchor, limit)
+        if head_end < 0:
+            if limit == end or window > _FIRST_WINDOW:
+                return None
+        else:
+            stop = _soft_stop(inner.text, start, head_end, stop, before)
+            if limit == end or _raw_position(inner, stop, view) < limit - _MARGIN:
+                stop = _without_trailing(inner.text, head_end, stop, before)
+                return Candidate(inner, start, stop) if stop > head_end else None
+        window *= 4
+
+
+def _peel(view: View, anchor: int, limit: int) -> tuple[View, int, int, int]:
+    """``view.text[anchor:limit]`` without its escape layers: view, start, hard stop, end of its scheme or -1."""
+    inner, start = view, anchor
+    stop = _stop(view.text, anchor, limit)
+    for _ in range(_MAX_PEELS):
+        codec, layer, stop = _next_layer(inner.text, start, stop)
+        if codec is None:
+            break
+        inner = View.inside(inner, start, stop, codec=codec, layer=layer)
+        start, stop = 0, _stop(inner.text, 0, len(inner.text))
+    head = _HEAD.match(inner.text, start, stop)
+    return inner, start, stop, -1 if head is None else head.end()
+
+
+def _stop(text: str, start: int, limit: int) -> int:
+    match = _STOP.search(text, start, limit)
+    return match.start() if match else limit
+
+
+def _next_layer(text: str, start: int, stop: int) -> tuple[Codec | None, str, int]:
+    """The outermost escape layer of ``text[start:stop]``, if any, and where a URL in that layer must end."""
+    if text.find("\\", start, stop) >= 0 and STRING.pattern.search(text, start, stop):
+        return STRING, "escape", stop
+    if text.find("&", start, stop) >= 0 and any(
+        HTML.decode(match) is not None for match in HTML.pattern.finditer(text, start, stop)
+    ):
+        return HTML, "html", stop
+    if _HEAD.match(text, start, stop) is None and text.find("%", start, stop) >= 0:
+        separator = _ESCAPED_SEPARATOR.search(text, start, stop)
+        slashes = separator is not None and "/" in separator.group()
+        match = (_PERCENT_STOP_BUT_SLASH if slashes else _PERCENT_STOP).search(text, start, stop)
+        return PERCENT, "percent", match.start() if match else stop
+    return None, "", stop
+
+
+def _soft_stop(text: str, start: int, head_end: int, stop: int, before: str) -> int:
+    """Where brackets, quotes and separators around the URL end it before ``stop``."""
+    opened = {"(": 0, "[": 0, "{": 0}
+    authority = _AUTHORITY_END.search(text, head_end, stop)
+    authority_end = authority.start() if authority else stop
+    for match in _SOFT.finditer(text, head_end, stop):
+        position, mark = match.start(), match.group()
+        if mark in opened:
+            opened[mark] += 1
+        elif mark in _CLOSES:
+            opened[_CLOSES[mark]] -= 1
+            if mark == "]" and text.startswith("](", position):
+                return position
+            if opened[_CLOSES[mark]] < 0 and (mark != ")" or before == "("):
+                return position
+        elif mark == "'" or mark == "|":
+            if before == mark or (mark == "|" and text.startswith("http", position + 1)):
+                return position
+        elif mark in "\u3002\uff0e\uff61":
+            if position > authority_end or not text[position + 1 : position + 2].isalnum():
+                return position
+        else:
+            return position
+    return stop
+
+
+def _without_trailing(text: str, head_end: int, stop: int, before: str) -> int:
+    """``stop`` without the punctuation of the sentence around the URL; balanced brackets stay."""
+    excess: dict[str, int] | None = None
+    while stop > head_end:
+        last = text[stop - 1]
+        if last in _TRAILING or last == "|" or (last in _EMPHASIS and last == before):
+            stop -= 1
+        elif last in _CLOSES:
+            if excess is None:
+                excess = {
+                    closing: text.count(closing, head_end, stop) - text.count(opening, head_end, stop)
+                    for closing, opening in _CLOSES.items()
+                }
+            if excess[last] <= 0:
+                break
+            excess[last] -= 1
+            stop -= 1
+        else:
+            break
+    return stop

@@ -1,0 +1,146 @@
+"""Find every temporary or credential-carrying URL of a document, whatever formats it is wrapped in.
+
+>>> [f.url for f in find('{"video": "https:\\\\/\\\\/u:secret@cdn.example.com\\\\/a.mp4"}')]
+['https://u:secret@cdn.example.com/a.mp4']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from video_assets.urls.classification import Classification
+from video_assets.urls.classify import classify
+from video_assets.urls.documents.encodings import DecodedBytes, decode_bytes
+from video_assets.urls.documents.reader import locate
+from video_assets.urls.documents.text_spans import Candidate
+from video_assets.urls.documents.triggers import may_contain
+from video_assets.urls.documents.views import View
+
+__all__ = ["Finding", "find", "may_contain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One URL of a document that must not be kept, and exactly where it stands."""
+
+    start: int
+    """Offset of its first character in the content (of its first byte, when the content is bytes)."""
+    end: int
+    """Offset behind its last character."""
+    raw: str | bytes = field(repr=False)
+    """``content[start:end]``: the URL in the document's own spelling. A secret."""
+    url: str = field(repr=False)
+    """The URL itself, decoded and unescaped. A secret."""
+    layers: tuple[str, ...]
+    """The formats it is wrapped in, outermost first: ``json``, ``php``, ``csv``, ``html``, ``percent``, and
+    ``escape`` for backslashes outside a JSON document."""
+    pointers: tuple[str | None, ...] = field(repr=False)
+    """One RFC 6901 pointer per ``json`` layer, outermost first; None where it would be absurdly long. Tokens are
+    the document's own keys, so a pointer can hold a secret when a key does."""
+    in_key: bool
+    """True when the URL stands in an object's key; the last pointer then names that object."""
+    classification: Classification
+
+    @property
+    def pointer(self) -> str | None:
+        """The way through all JSON layers as one pointer; None when the URL is not in JSON."""
+        if not self.pointers or None in self.pointers:
+            return None
+        return "".join(pointer for pointer in self.pointers if pointer is not None)
+
+
+def find(
+    content: str | bytes,
+    content_type: str | None = None,
+    *,
+    created_at: datetime | None = None,
+    now: datetime | None = None,
+) -> list[Finding]:
+    """The URLs of ``content`` that are temporary or carry a credential, in the order of the document.
+
+    Understands plain text, HTML, Markdown, CSV, JSON and PHP-serialised text, each inside any other, broken and
+    cut-off documents included. A URL nested in another (an image proxy) is one finding, the outer.
+
+    Args:
+        content: the document. Bytes may be in any encoding that keeps ASCII, or in UTF-16 or UTF-32.
+        content_type: a media type such as ``application/json``, when it is known; else the text decides.
+        created_at: when the document was written, for hosts that keep files for a fixed time.
+        now: the present, for tests.
+
+    Never raises on any content. Linear in its length.
+    """
+    if not may_contain(content):
+        return []
+    if isinstance(content, bytes):
+        decoded = decode_bytes(content)
+        offsets = _ByteOffsets(decoded)
+        findings = list(_find_in_text(decoded.text, content_type, created_at, now))
+        return [_in_bytes(finding, offsets, content) for finding in findings]
+    return list(_find_in_text(content, content_type, created_at, now))
+
+
+def _find_in_text(
+    text: str, content_type: str | None, created_at: datetime | None, now: datetime | None
+) -> Iterator[Finding]:
+    root = View(text)
+    known: dict[str, Classification] = {}
+    covered = 0
+    for candidate in locate(root, content_type):
+        url = candidate.url
+        classification = known.get(url)
+        if classification is None:
+            classification = known[url] = classify(url, created_at=created_at, now=now)
+        if classification.is_persistable:
+            continue
+        start, end = candidate.view.to_root(candidate.start, candidate.end)
+        if start < covered:
+            continue
+        covered = end
+        yield _finding(text, candidate, start, end, classification)
+
+
+def _finding(text: str, candidate: Candidate, start: int, end: int, classification: Classification) -> Finding:
+    view = candidate.view
+    return Finding(
+        start=start,
+        end=end,
+        raw=text[start:end],
+        url=candidate.url,
+        layers=view.layers,
+        pointers=view.pointers,
+        in_key=view.in_key,
+        classification=classification,
+    )
+
+
+class _ByteOffsets:
+    """Character offsets of a decoded text as byte offsets; asked in ascending order, so linear in all."""
+
+    def __init__(self, decoded: DecodedBytes) -> None:
+        self._decoded = decoded
+        self._character = 0
+        self._byte = len(decoded.prefix)
+
+    def of(self, character: int) -> int:
+        """The byte offset of one character offset, not below the one asked before."""
+        piece = self._decoded.text[self._character : character]
+        self._byte += len(self._decoded.encode(piece))
+        self._character = character
+        return self._byte
+
+
+def _in_bytes(finding: Finding, offsets: _ByteOffsets, content: bytes) -> Finding:
+    start = offsets.of(finding.start)
+    end = offsets.of(finding.end)
+    return Finding(
+        start=start,
+        end=end,
+        raw=content[start:end],
+        url=finding.url,
+        layers=finding.layers,
+        pointers=finding.pointers,
+        in_key=finding.in_key,
+        classification=finding.classification,
+    )
