@@ -18,6 +18,7 @@ from video_assets.emulator.runway import Runway
 from video_assets.emulator.server import EmulatorServer
 from video_assets.emulator.serving import MediaHost
 from video_assets.emulator.videos import VideoShelf
+from video_assets.emulator.wire import ProviderApi
 
 
 class Emulator:
@@ -52,7 +53,7 @@ class Emulator:
         self._links = LinkOffice()
         self._media = MediaHost(self._board, self._links)
         self._control = Control(self._board, self._links, self.issued_secrets)
-        providers = [
+        providers: list[ProviderApi] = [
             Runway(self._board, self._links, self.runway_key, concurrency=runway_concurrency, daily=runway_daily),
             Luma(self._board, self._links, self.luma_key, concurrency=luma_concurrency),
         ]

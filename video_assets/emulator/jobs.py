@@ -85,7 +85,7 @@ class Job:
     """The first signed query of each asset, for a plan whose refresh gives the same link again."""
 
     def faulty(self, fault: str, counter: int) -> bool:
-        """Whether the plan's ``fault`` (a ``…_first`` or ``…_errors`` field) applies to occurrence ``counter``, from 0."""
+        """Whether the plan's ``fault`` (a number of first times) applies to occurrence ``counter``, from 0."""
         return bool(counter < getattr(self.plan, fault))
 
 

@@ -1,4 +1,4 @@
-"""Links that really die: Runway's ``?_jwt=`` tokens and S3 signatures (SigV4), made and judged as the real ones are.
+"""Links that really die: Runway's ``?_jwt=`` tokens and S3 signatures (SigV4), made and judged like real ones.
 
 A link is judged by its own signature and time, as a CDN does, not by a list; the list kept here only counts,
 and lets a person kill one link before its time.

@@ -189,7 +189,7 @@ def _complaint(body: dict[str, Any]) -> str | None:
 
 
 def _pixels(body: dict[str, Any]) -> tuple[int, int]:
-    """Size of the rendered video: 540 or 720 lines; larger resolutions are rendered in 720 so that it is quick."""
+    """Size of the rendered video: 540 or 720 lines; larger ones are rendered in 720, which is quick."""
     width, height = ASPECT_RATIOS[body.get("aspect_ratio") or "16:9"]
     factor = 0.75 if body.get("resolution") == "540p" else 1.0
     return round(width * factor / 2) * 2, round(height * factor / 2) * 2

@@ -1,4 +1,4 @@
-"""The HTTP server: takes requests, hands them to the provider, the media host or the control page they are for."""
+"""The HTTP server: takes requests, hands them to a provider, the media host or the control page."""
 
 from __future__ import annotations
 

@@ -172,5 +172,6 @@ def _refusal(scheme: Scheme, verdict: Verdict) -> Reply:
 
 
 def _s3_error(status: int, code: str, message: str, more: str = "") -> Reply:
-    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>'
+    detail = f"<Code>{code}</Code><Message>{message}</Message>{more}"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{detail}</Error>'
     return Reply(status, body.encode(), "application/xml")

@@ -1,4 +1,4 @@
-"""What every provider's wire format is made of: a request as it came, a reply to send, and the faults on its way."""
+"""What every provider's wire format is made of: requests as they come, replies, and the faults on their way."""
 
 from __future__ import annotations
 
