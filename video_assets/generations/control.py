@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlmodel import Session
 
@@ -12,6 +12,7 @@ from video_assets.catalog import (
     GenerationStatus,
     JobStatus,
     MediaState,
+    Output,
     ProviderJob,
     journal,
     queries,
@@ -111,6 +112,33 @@ def retry_generation(catalog: Catalog, generation_id: str, *, resubmit: bool = F
         return generation
 
 
+def revive_outputs(catalog: Catalog, generation_id: str) -> int:
+    """Give every lost output of a generation another chance, free of charge; returns how many.
+
+    The provider is asked for a fresh link; no job is submitted. Does nothing for a completed generation.
+    """
+    with catalog.write() as session:
+        generation = queries.get_generation(session, generation_id, lock=True)
+        if GenerationStatus(generation.status) not in (GenerationStatus.EXPIRED, GenerationStatus.FAILED):
+            return 0
+        lost = [o for o in queries.outputs_of(session, generation_id) if o.state == MediaState.LOST]
+        _renew(lost)
+        if lost:
+            move_generation(generation, GenerationStatus.STORING)
+            journal.record(session, "retried", "lost outputs are tried again", generation_id=generation_id)
+        return len(lost)
+
+
+def _renew(lost: Sequence[Output]) -> None:
+    now = utc_now()
+    for output in lost:
+        output.state = MediaState.PENDING
+        output.attempts = 0
+        output.next_attempt_at = now
+        output.reason = output.message = None
+        output.updated_at = now
+
+
 def _revive(session: Session, generation: Generation, *, resubmit: bool) -> None:
     now = utc_now()
     jobs = queries.jobs_of(session, generation.id)
@@ -133,12 +161,7 @@ def _revive(session: Session, generation: Generation, *, resubmit: bool) -> None
     for job in again:
         session.add(plan_job(generation, job.ordinal, job.try_number + 1))
     renewed = [output for output in lost if output.job_id not in {job.id for job in again}]
-    for output in renewed:
-        output.state = MediaState.PENDING
-        output.attempts = 0
-        output.next_attempt_at = now
-        output.reason = output.message = None
-        output.updated_at = now
+    _renew(renewed)
     if not again and not renewed:
         raise NotPossible(f"{generation.id} has nothing that could be tried again")
     generation.cancel_requested_at = None

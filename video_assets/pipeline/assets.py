@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from video_assets.catalog import GenerationStatus
 from video_assets.catalog.queries import GenerationNotFound
 from video_assets.generations.submission import SubmissionDelayed, submit_generation
 from video_assets.pipeline import reports
@@ -42,6 +43,16 @@ def generation_request(context: dg.AssetExecutionContext, services: ServicesPara
             continue
         except ProviderError as exc:
             problems.append(failure(str(exc), generation_id=key, remedy=RETRY_POLICIES[exc.reason].remedy))
+            continue
+        if result.generation.status in (GenerationStatus.FAILED, GenerationStatus.CANCELLED):
+            generation = result.generation
+            problems.append(
+                failure(
+                    f"{generation.status}: {generation.error_message or generation.reason}",
+                    generation_id=key,
+                    remedy=f"To submit it again, run `video-assets retry {key}`; it tells when that costs twice.",
+                )
+            )
             continue
         metadata = reports.generation_metadata(result.generation)
         if len(context.partition_keys) == 1:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from video_assets.catalog import GenerationStatus, MediaState, queries
 from video_assets.catalog.models import utc_now
+from video_assets.generations.control import revive_outputs
 from video_assets.pipeline import reports
 from video_assets.pipeline.partitions import generation_requests
 from video_assets.pipeline.resources import ServicesParam
@@ -25,6 +26,11 @@ PATIENCE = timedelta(seconds=20)
 """A run waits this long for a next attempt that is near, instead of failing and being started again."""
 
 BATCH_LIMIT = 100
+
+SENSOR_TAG = "dagster/sensor_name"
+"""Dagster sets this run tag on what a sensor started."""
+PARENT_TAG = "dagster/parent_run_id"
+"""Dagster sets this run tag on a re-execution."""
 
 
 def failure(message: str, *, generation_id: str, remedy: str) -> dg.Failure:
@@ -42,7 +48,12 @@ def failure(message: str, *, generation_id: str, remedy: str) -> dg.Failure:
     description="Find the outputs of this partition that are not durable yet, soonest deadline first.",
 )
 def plan_outputs(context: dg.OpExecutionContext, services: ServicesParam) -> list[str]:
-    return plan(services, list(context.partition_keys))
+    keys = list(context.partition_keys)
+    if SENSOR_TAG not in context.run_tags or PARENT_TAG in context.run_tags:
+        # A person asked, or re-executed what failed: what was given up gets another chance, with a fresh link.
+        for key in keys:
+            revive_outputs(services.catalog, key)
+    return plan(services, keys)
 
 
 @dg.op(

@@ -278,7 +278,7 @@ class Rescuer:
             evidence = {**_from_download(first).evidence, "refresh": refused.message}
             raise _Failure(
                 first.reason,
-                f"{first} {refused.message}",
+                f"{_sentence(first)} {_sentence(refused.message)}",
                 retryable=not refused.final,
                 final=refused.final,
                 retry_after=refused.retry_after,
@@ -560,6 +560,10 @@ class Rescuer:
 def failure_of_link(failure: DownloadFailed) -> bool:
     """Whether a fresh link could cure this failure: the source spoke, and what it said was about the link."""
     return failure.reason in (Reason.SOURCE_EXPIRED, Reason.SOURCE_GONE, Reason.SOURCE_REFUSED)
+
+
+def _sentence(text: object) -> str:
+    return str(text).rstrip(". ") + "."
 
 
 def _from_download(failure: DownloadFailed) -> _Failure:
