@@ -26,7 +26,13 @@ from video_assets.providers.base import (
     SubmissionUncertain,
     TaskUnknown,
 )
-from video_assets.providers.http import LARGEST_ANSWER, LONGEST_RETRY_AFTER, path_segment, retry_after
+from video_assets.providers.http import (
+    LARGEST_ANSWER,
+    LONGEST_RETRY_AFTER,
+    _tls_context,
+    path_segment,
+    retry_after,
+)
 from video_assets.providers.luma import Luma
 from video_assets.providers.runway import Runway
 from video_assets.reasons import Reason
@@ -69,25 +75,29 @@ def test_a_name_that_does_not_resolve_certainly_took_nothing(settings_for: Setti
 def test_a_certificate_nobody_trusts_gets_no_request(settings_for: SettingsFor, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*_self_signed(tmp_path))
-    seen: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            try:
-                with context.wrap_socket(connection, server_side=True) as secure:
-                    seen.append(secure.recv(1000))
-            except OSError:
-                pass
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        provider = Runway(settings_for(f"https://localhost:{listener.getsockname()[1]}"))
+    with Wire(tls=context) as secure:
+        provider = Runway(settings_for(f"https://localhost:{secure.port}"))
         error = failure_of(lambda: provider.submit(SPEC))
-        thread.join(5)
+        assert secure.connections == 1
+        assert secure.requests == []
     assert type(error) is ProviderError
     assert "certificate is not trusted" in str(error)
-    assert b"".join(seen) == b""
+
+
+def test_a_trusted_certificate_is_accepted(
+    settings_for: SettingsFor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = _self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    _tls_context.cache_clear()
+    try:
+        with Wire(script=[answer(200, TASK)], tls=context) as secure:
+            provider = Runway(settings_for(f"https://localhost:{secure.port}"))
+            assert provider.poll("t-1").progress == 0.5
+    finally:
+        _tls_context.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -159,6 +169,24 @@ def test_a_refused_submission_carries_the_providers_own_sentence(
     assert error.status == status
     assert "ratio must be one of 1280:720" in str(error)
     assert not error.retryable
+
+
+@pytest.mark.parametrize("status", [400, 402, 405, 409, 422, 451])
+def test_a_refused_question_never_ends_a_job_that_was_taken(status: int, wire: Wire, settings: Settings) -> None:
+    """A 400 to a poll may mean that the API version was retired; the video is still there."""
+    wire.script = [answer(status, {"error": "X-Runway-Version is not supported"})]
+    error = failure_of(lambda: Runway(settings).poll("t-1"))
+    assert type(error) is ProviderError
+    assert error.retryable
+    assert "X-Runway-Version" in str(error)
+
+
+@pytest.mark.parametrize("status", [409, 425])
+def test_a_submission_that_came_at_a_bad_moment_took_nothing(status: int, wire: Wire, settings: Settings) -> None:
+    wire.script = [answer(status, {"error": "conflict"})]
+    error = failure_of(lambda: Runway(settings).submit(SPEC))
+    assert type(error) is ProviderError
+    assert error.retryable
 
 
 def test_a_list_of_validation_errors_reads_as_a_sentence(wire: Wire, settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -81,6 +82,7 @@ class Wire:
     otherwise: Callable[[Request], Act] = lambda request: answer(500, {"error": f"unexpected {request.path}"})
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -117,8 +119,11 @@ class Wire:
                 self._open.add(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, accepted: socket.socket) -> None:
+        connection = accepted
         try:
+            if self.tls:
+                connection = self.tls.wrap_socket(connection, server_side=True)
             while request := _read(connection):
                 with self._lock:
                     self.requests.append(request)
@@ -129,7 +134,7 @@ class Wire:
             pass
         finally:
             with self._lock:
-                self._open.discard(connection)
+                self._open.discard(accepted)
             connection.close()
 
 

@@ -48,7 +48,8 @@ LONGEST_RETRY_AFTER: Final = timedelta(days=1)
 """The daily limits of providers roll over 24 hours; nobody sensible asks for a longer pause."""
 
 _CHUNK = 64 * 1024
-_KEPT_CONNECTIONS = 16
+_KEPT_CONNECTIONS = 64
+"""Polls run in threads; a smaller pool would open and discard connections, and log it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class ApiClient:
         return self._key is not None and bool(self._key.get_secret_value().strip())
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Answer:
-        """GET ``path``. Raises KeyRefused, TaskUnknown, RequestRefused, ProviderError."""
+        """GET ``path``. Raises KeyRefused, TaskUnknown, ProviderError; never RequestRefused, see ``_refusal``."""
         reply = self._exchange("GET", path, query=query, pool=self._pool, submitting=False)
         return self._json_of(reply, submitting=False)
 
@@ -240,7 +241,11 @@ class ApiClient:
         return ProviderError(f"{self._provider} {what}", status=status)
 
     def _refusal(self, reply: _Reply, *, submitting: bool) -> ProviderError:
-        """The exception for an answer outside 2xx. A page of some proxy in between is never a final word."""
+        """The exception for an answer outside 2xx.
+
+        A page of some proxy in between is never a final word. Nor is a refused *question* about a job that was
+        taken: a 400 to a poll may mean that our API version was retired, and the video is still there.
+        """
         status, pause = reply.status, reply.retry_after
         body = reply.json()
         said = self._without_key(error_sentence(body)) if body is not None else None
@@ -264,11 +269,11 @@ class ApiClient:
                 f"take the key along: check {self._address_setting}",
                 status=status,
             )
-        if body is None or status in (409, 425) or status < 200:
-            return ProviderError(f"{self._provider} answered {status}{colon}", status=status, retry_after=pause)
-        if status in (404, 410) and not submitting:
+        if submitting and body is not None and status not in (409, 425):
+            return RequestRefused(f"{self._provider} refused the request ({status}){colon}", status=status)
+        if status in (404, 410) and body is not None:
             return TaskUnknown(f"{self._provider} does not know this task ({status}){colon}", status=status)
-        return RequestRefused(f"{self._provider} refused the request ({status}){colon}", status=status)
+        return ProviderError(f"{self._provider} answered {status}{colon}", status=status, retry_after=pause)
 
     def _without_key(self, said: str | None) -> str | None:
         key = self._key.get_secret_value().strip() if self._key is not None else ""
