@@ -53,7 +53,7 @@ def test_numbers_are_finite_and_not_negative(sent: object, read: float | None) -
         ({"error": "bad ratio"}, "bad ratio"),
         (
             {"error": "bad body", "issues": [{"path": ["ratio"], "message": "Required"}]},
-            "bad body (ratio: Required)",
+            "bad (ratio: Required)",
         ),
         ({"detail": "Invalid model"}, "Invalid model"),
         ({"detail": [{"loc": ["body", 0], "msg": "wrong"}, "and more", {}]}, "body.0: wrong; and more"),
