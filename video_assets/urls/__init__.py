@@ -6,5 +6,17 @@ text safe to show, ``fingerprint`` names the file behind a URL whatever its sign
 
 from video_assets.urls.classification import Bound, Classification, Kind
 from video_assets.urls.classify import classify
+from video_assets.urls.fingerprints import fingerprint
+from video_assets.urls.log_redaction import RedactingFilter, install_redaction
+from video_assets.urls.redaction import redact
 
-__all__ = ["Bound", "Classification", "Kind", "classify"]
+__all__ = [
+    "Bound",
+    "Classification",
+    "Kind",
+    "RedactingFilter",
+    "classify",
+    "fingerprint",
+    "install_redaction",
+    "redact",
+]

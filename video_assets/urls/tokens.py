@@ -16,7 +16,7 @@ MARKER = "REDACTED"
 _DOT = r"(?:\.|%(?:25){0,4}2[eE])"
 _PAD = r"(?:=|%(?:25){0,4}3[dD]){0,2}"
 # A token begins at the edge of a base64url run, or behind an escape that only looks like part of the run.
-TOKEN_EDGE = (
+TOKEN_EDGE = (  # noqa: S105 - a pattern
     r"(?:(?<![A-Za-z0-9_\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\[bfnrt]))"
 )
 # "ey" and "ew" are how base64 writes an opening brace before a quote, a blank or a line end.
@@ -116,7 +116,7 @@ def find_jwts(text: str) -> list[Jwt]:
 
 def is_random(value: str, *, least: int = 12) -> bool:
     """True when ``value`` looks drawn by a machine: a digest, a MAC, a token; not words, a date or a number."""
-    if not least <= len(value) <= 8192 or _ALPHABET.fullmatch(value) is None:
+    if MARKER in value or not least <= len(value) <= 8192 or _ALPHABET.fullmatch(value) is None:
         return False
     if _UUID.fullmatch(value):
         return True
@@ -128,6 +128,8 @@ def is_random(value: str, *, least: int = 12) -> bool:
 
 def is_key(value: str) -> bool:
     """True when ``value`` can be an access key: random, long enough, and no file name."""
+    if MARKER in value:
+        return False
     if KNOWN_KEY.match(value):
         return True
     if _FILE_ENDING.search(value) or value.startswith(("http:", "https:", "/")):

@@ -109,6 +109,7 @@ CDNS: tuple[Scheme, ...] = (
         when=lambda parts: _AKAMAI.search(parts.text) is not None,
         expires=_akamai_end,
         secret=(_akamai_secret,),
+        volatile_path=re.compile(r"/(?P<cut>[^/]*hmac(?:=|%3[dD])[^/]*/?)"),
         volatile=("hdnts", "hdnea", "hdntl", "__token__", "__cld_token__", "hmac", "exp", "acl", "st"),
     ),
     Scheme(
@@ -144,6 +145,7 @@ CDNS: tuple[Scheme, ...] = (
         when=in_path(_TYPE_B),
         expires=_type_b_end,
         secret=(path_secret(_TYPE_B),),
+        volatile_path=_TYPE_B,
     ),
     Scheme(
         name="alibaba_cdn_c",
@@ -152,6 +154,7 @@ CDNS: tuple[Scheme, ...] = (
         when=in_path(_TYPE_C),
         expires=path_time(_TYPE_C, base=16, bound=Bound.LOWER),
         secret=(path_secret(_TYPE_C),),
+        volatile_path=_TYPE_C,
     ),
     Scheme(
         name="alibaba_cdn_f",
@@ -267,6 +270,7 @@ CDNS: tuple[Scheme, ...] = (
         when=in_path(_BUNNY_PATH),
         expires=path_time(_BUNNY_PATH),
         secret=(path_secret(_BUNNY_PATH),),
+        volatile_path=re.compile(r"/(?P<cut>bcdn_token=[^/]*/?)"),
     ),
     Scheme(
         name="keycdn",
@@ -299,6 +303,7 @@ CDNS: tuple[Scheme, ...] = (
         when=in_path(_HASH_THEN_EPOCH),
         expires=path_time(_HASH_THEN_EPOCH),
         secret=(path_secret(_HASH_THEN_EPOCH),),
+        volatile_path=_HASH_THEN_EPOCH,
     ),
     Scheme(
         name="lighttpd_secdownload",
@@ -306,6 +311,7 @@ CDNS: tuple[Scheme, ...] = (
         digest=True,
         when=both(in_path(_LIGHTTPD), lambda parts: not in_path(_TYPE_C)(parts)),
         secret=(path_secret(_LIGHTTPD),),
+        volatile_path=_LIGHTTPD,
     ),
     Scheme(
         name="limelight_mediavault",
@@ -340,6 +346,7 @@ CDNS: tuple[Scheme, ...] = (
         when=in_path(_CDN77_PATH),
         expires=path_time(_CDN77_PATH),
         secret=(path_secret(_CDN77_PATH),),
+        volatile_path=_CDN77_PATH,
     ),
     Scheme(
         name="imgix",

@@ -214,6 +214,7 @@ CLOUDS: tuple[Scheme, ...] = (
         when=in_path(_EDGE_CACHE_PATH),
         expires=path_time(_EDGE_CACHE_PATH),
         secret=(path_secret(_EDGE_CACHE_PATH),),
+        volatile_path=re.compile(r"/(?P<cut>edge-cache-token=[^/]*/?)"),
     ),
     Scheme(
         name="azure_sas",

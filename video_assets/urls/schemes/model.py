@@ -68,6 +68,8 @@ class Scheme:
     """Parameter names whose values are secret, or functions that name spans."""
     volatile: tuple[str, ...] = ()
     """Parameters that change with every signing, besides ``needs`` and ``secret``; ``x-amz-*`` is a prefix."""
+    volatile_path: re.Pattern[str] | None = None
+    """What of the path belongs to the signature: its group ``cut``, or the groups ``time`` and ``secret``."""
     kind: Kind = Kind.TEMPORARY
     retention: timedelta | None = None
     """How long the host keeps a file, counted from its creation."""
@@ -117,6 +119,18 @@ class Scheme:
             name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
             for pattern in self.volatile
         )
+
+    def volatile_spans(self, parts: Parts) -> list[Span]:
+        """Where the path holds the signature and its time."""
+        if self.volatile_path is None:
+            return []
+        spans = []
+        for match in self.volatile_path.finditer(parts.path):
+            groups = match.re.groupindex
+            for group in ("cut",) if "cut" in groups else ("time", "secret"):
+                if group in groups and match.start(group) >= 0:
+                    spans.append((parts.path_start + match.start(group), parts.path_start + match.end(group)))
+        return spans
 
 
 # --- clocks -----------------------------------------------------------------------------------------------------

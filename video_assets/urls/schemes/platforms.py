@@ -156,6 +156,7 @@ PLATFORMS: tuple[Scheme, ...] = (
         when=both(in_path(_GOOGLEVIDEO_PATH), in_path(_GOOGLEVIDEO_SECRET)),
         expires=path_time(_GOOGLEVIDEO_PATH),
         secret=(path_secret(_GOOGLEVIDEO_SECRET),),
+        volatile_path=re.compile(r"/(?P<cut>(?:expire|l?sig|ei|ip|mt|initcwndbps)/[^/]+/?)"),
     ),
     Scheme(
         name="runway",
@@ -249,6 +250,7 @@ PLATFORMS: tuple[Scheme, ...] = (
         when=in_path(_AIRTABLE),
         expires=path_time(_AIRTABLE),
         secret=(path_secret(_AIRTABLE),),
+        volatile_path=_AIRTABLE,
     ),
     Scheme(
         name="twitch",

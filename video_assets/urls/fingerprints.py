@@ -1,0 +1,98 @@
+"""``fingerprint``: the identity of the file behind a URL, whatever its signature, spelling or proxy."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from urllib.parse import quote
+
+from video_assets.urls.analysis import MAX_DEPTH, NESTED_URL, Analysis, analyse
+from video_assets.urls.parts import Param, Parts, percent_decode
+
+_DEFAULT_PORTS = {"http": "80", "https": "443", "": "443"}
+_UNRESERVED = "-._~!$&'()*+,;=:@/"
+_MARK = "\x00"
+
+
+def fingerprint(url: str) -> str:
+    """SHA-256 (hex) of what names the file: host, path and the parameters that are not part of a signature.
+
+    Two signatures, spellings or parameter orders of one file give one fingerprint; ``http`` and ``https`` are one;
+    a version or file id keeps two files apart. Never raises.
+    """
+    return hashlib.sha256(canonical(url).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def canonical(url: str, depth: int = 0) -> str:
+    """The text that is hashed. It holds no secret."""
+    analysis = analyse(url, MAX_DEPTH)
+    parts = analysis.parts
+    query = sorted(_kept(analysis, depth))
+    host = parts.host
+    port = parts.port if parts.port and parts.port != _DEFAULT_PORTS.get(parts.scheme) else ""
+    scheme = "" if parts.scheme in ("http", "https", "") else parts.scheme
+    return "\n".join((scheme, f"{host}:{port}" if port else host, _path(analysis, depth), *query))
+
+
+def _kept(analysis: Analysis, depth: int) -> list[str]:
+    parts = analysis.parts
+    schemes = [verdict.scheme for verdict in analysis.verdicts]
+    secrets = analysis_spans(analysis)
+    fragment = parts.text.find("#", parts.path_end)
+    kept = []
+    for name, found in parts.params.items():
+        if any(scheme.is_volatile(name) for scheme in schemes):
+            continue
+        for param in found:
+            if param.in_path or 0 <= fragment < param.start:
+                continue
+            if any(start < param.end and end > param.value_start for start, end in secrets):
+                continue
+            kept.append(f"{name}={_value(param, depth)}")
+    return kept
+
+
+def analysis_spans(analysis: Analysis) -> list[tuple[int, int]]:
+    """The secrets of an analysis as spans of the decoded URL."""
+    parts = analysis.parts
+    return [span for verdict in analysis.verdicts for span in verdict.scheme.secret_spans(parts)]
+
+
+def _value(param: Param, depth: int) -> str:
+    value = param.value
+    if depth < MAX_DEPTH and NESTED_URL.match(value):
+        return canonical(value, depth + 1)
+    return value
+
+
+def _path(analysis: Analysis, depth: int) -> str:
+    """The path without the segments or parts of segments that sign it, each octet written one way."""
+    parts: Parts = analysis.parts
+    path = parts.path
+    start = parts.path_start
+    nested = NESTED_URL.search(path, 1) if len(path) > 1 and "ttp" in path else None
+    if nested and depth < MAX_DEPTH:
+        inner = parts.text[start + nested.start() :] if "://" in nested.group() else nested.group()
+        return _normal(path[: nested.start()]) + _MARK + canonical(inner, depth + 1)
+    cut: list[tuple[int, int]] = []
+    schemes = [verdict.scheme for verdict in analysis.verdicts]
+    for span_start, span_end in analysis_spans(analysis):
+        if start <= span_start < parts.path_end:
+            cut.append((span_start - start, span_end - start))
+    for name, found in parts.params.items():
+        for param in found:
+            if param.in_path and any(scheme.is_volatile(name) for scheme in schemes):
+                cut.append((param.start - start, param.end - start))
+    for scheme in schemes:
+        cut += [(a - start, b - start) for a, b in scheme.volatile_spans(parts)]
+    pieces = []
+    done = 0
+    for cut_start, cut_end in sorted(cut):
+        pieces.append(path[done : max(done, cut_start)])
+        done = max(done, cut_end)
+    pieces.append(path[done:])
+    return re.sub(r"/{2,}", "/", _normal("".join(pieces))) or "/"
+
+
+def _normal(path: str) -> str:
+    return quote(percent_decode(path), safe=_UNRESERVED, errors="surrogatepass")
