@@ -16,7 +16,7 @@ from sqlmodel import Session, SQLModel
 
 from video_assets.catalog.columns import EncryptedText
 from video_assets.catalog.models import Generation, Lease, MediaState
-from video_assets.urls import find, may_contain, redact
+from video_assets.urls import find, redact
 from video_assets.urls.tokens import find_jwts
 
 ROWS_AT_ONCE = 500
@@ -149,18 +149,15 @@ def _offences(table: str, column: str, value: str, row: RowMapping) -> Iterator[
         if row["state"] != MediaState.PENDING:
             yield _Offence("", "encrypted", False, "an encrypted temporary URL that should have been erased")
         return
-    findings = find(value) if may_contain(value) else []
+    findings = find(value)
     for finding in findings:
         found = finding.classification
-        if found.is_persistable:
-            continue
         if found.is_temporary and not found.secrets and (table, column) in PROVENANCE:
             continue
-        yield _Offence(finding.pointer, found.scheme, found.carries_jwt, finding.url)
+        yield _Offence(finding.pointer or "", found.scheme, found.carries_jwt, finding.url)
     for token in find_jwts(value):
-        text = value[token.start : token.end]
-        if not any(text in finding.url for finding in findings):
-            yield _Offence("", "jwt", True, text)
+        if not any(finding.start <= token.start < finding.end for finding in findings):
+            yield _Offence("", "jwt", True, value[token.start : token.end])
     if (table, column) == ENCRYPTED and not findings:
         yield _Offence("", None, False, "text that is not encrypted")
 

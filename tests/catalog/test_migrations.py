@@ -1,0 +1,79 @@
+"""The schema: migrations up and down, in one piece or not at all, and equal to the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+from sqlmodel import SQLModel
+
+from tests.catalog.building import a_generation
+from tests.catalog.conftest import MakeSettings
+from video_assets.catalog import Generation, database, migrations, open_catalog
+
+TABLES = {"event", "generation", "lease", "media_file", "output", "provider_job"}
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """A database without tables, reached the way the catalog reaches it."""
+    engine = database._make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def test_the_migrated_schema_is_the_schema_of_the_models(engine: Engine) -> None:
+    migrations.upgrade(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": migrations.VERSION_TABLE,
+                "compare_type": True,
+                "compare_server_default": True,
+            },
+        )
+        assert compare_metadata(context, SQLModel.metadata) == []
+    assert set(inspect(engine).get_table_names()) >= TABLES
+
+
+def test_a_missing_column_would_be_noticed(engine: Engine) -> None:
+    migrations.upgrade(engine)
+    with engine.connect() as connection:
+        connection.execute(text("ALTER TABLE generation DROP COLUMN title"))
+        context = MigrationContext.configure(connection, opts={"version_table": migrations.VERSION_TABLE})
+        differences = compare_metadata(context, SQLModel.metadata)
+        assert [difference[:3] for difference in differences] == [("add_column", None, "generation")]
+
+
+def test_migrations_run_twice_and_keep_the_rows(database_url: str, make_settings: MakeSettings) -> None:
+    catalog = open_catalog(make_settings(database_url))
+    with catalog.write() as session:
+        session.add(a_generation("video-1"))
+    migrations.upgrade(catalog.engine)
+    migrations.upgrade(catalog.engine)
+    assert migrations.current(catalog.engine) == migrations.head()
+    with catalog.read() as session:
+        assert session.get(Generation, "video-1") is not None
+    catalog.close()
+
+
+def test_down_to_nothing_and_up_again(engine: Engine) -> None:
+    migrations.upgrade(engine)
+    migrations.downgrade(engine, "base")
+    assert set(inspect(engine).get_table_names()) == {migrations.VERSION_TABLE}
+    assert migrations.current(engine) is None
+    migrations.upgrade(engine)
+    assert set(inspect(engine).get_table_names()) == TABLES | {migrations.VERSION_TABLE}
+
+
+def test_a_migration_that_fails_in_the_middle_leaves_nothing_behind(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE media_file (taken INTEGER)"))  # one of the last to be made
+    with pytest.raises(Exception, match="already exists"):
+        migrations.upgrade(engine)
+    assert set(inspect(engine).get_table_names()) == {"media_file"}
+    assert migrations.current(engine) is None
