@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from video_assets.providers.base import GenerationSpec
+
+unhurried = settings(deadline=None)
+"""A busy machine is no finding."""
 
 _SECRET = "https://cdn.example.com/a.mp4?_jwt=eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 _WORDS = [

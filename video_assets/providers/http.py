@@ -11,23 +11,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-import certifi
 import urllib3
 from pydantic import SecretStr
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 import video_assets
@@ -40,6 +36,7 @@ from video_assets.providers.base import (
     SubmissionUncertain,
     TaskUnknown,
 )
+from video_assets.providers.connections import NotConnected, connection_pool
 from video_assets.providers.reading import JsonObject, error_sentence
 
 LARGEST_ANSWER: Final = 8 * 1024**2
@@ -104,7 +101,7 @@ class ApiClient:
     @property
     def has_key(self) -> bool:
         """True when a key is set."""
-        return self._key is not None and bool(self._key.get_secret_value().strip())
+        return bool(self._secret())
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Answer:
         """GET ``path``. Raises KeyRefused, TaskUnknown, ProviderError; never RequestRefused, see ``_refusal``."""
@@ -149,18 +146,10 @@ class ApiClient:
         return parts.scheme, host, port, parts.path.rstrip("/")
 
     def _new_pool(self, size: int) -> HTTPConnectionPool:
-        if self._scheme == "https":
-            pool: HTTPConnectionPool = HTTPSConnectionPool(
-                self._host, self._port, maxsize=size, ssl_context=_tls_context()
-            )
-            pool.ConnectionCls = _TlsConnection
-        else:
-            pool = HTTPConnectionPool(self._host, self._port, maxsize=size)
-            pool.ConnectionCls = _PlainConnection
-        return pool
+        return connection_pool(self._scheme, self._host, self._port, size)
 
     def _authorization(self) -> str:
-        key = self._key.get_secret_value().strip() if self._key is not None else ""
+        key = self._secret()
         if not key:
             raise KeyRefused(f"{self._provider} has no key: set {self._key_setting}")
         if not (key.isascii() and key.isprintable() and " " not in key):
@@ -195,7 +184,7 @@ class ApiClient:
                 preload_content=False,
             )
             return _Reply(response.status, response.headers, self._read(response))
-        except _NotConnected as exc:
+        except NotConnected as exc:
             failure = ProviderError(f"{self._provider} cannot be reached at {self._host}: {exc}")
         except (HTTPError, HTTPException, OSError) as exc:
             late = isinstance(exc, (Urllib3TimeoutError, TimeoutError))
@@ -248,7 +237,7 @@ class ApiClient:
         """
         status, pause = reply.status, reply.retry_after
         body = reply.json()
-        said = self._without_key(error_sentence(body)) if body is not None else None
+        said = error_sentence(body, hide=self._secret())
         colon = f": {said}" if said else ""
         if status == 401 or (status == 403 and body is not None):
             return KeyRefused(
@@ -275,9 +264,8 @@ class ApiClient:
             return TaskUnknown(f"{self._provider} does not know this task ({status}){colon}", status=status)
         return ProviderError(f"{self._provider} answered {status}{colon}", status=status, retry_after=pause)
 
-    def _without_key(self, said: str | None) -> str | None:
-        key = self._key.get_secret_value().strip() if self._key is not None else ""
-        return said.replace(key, "[key]") if said and key else said
+    def _secret(self) -> str:
+        return self._key.get_secret_value().strip() if self._key is not None else ""
 
 
 def path_segment(task_id: str) -> str:
@@ -355,49 +343,3 @@ class _Reply:
 
 class _TooLarge(Exception):
     """An answer passed LARGEST_ANSWER."""
-
-
-class _NotConnected(Exception):
-    """No connection came about, so nothing was sent. The text is ours and holds no address."""
-
-
-class _PlainConnection(HTTPConnection):
-    """Tells "never connected" from "broke off later", which urllib3's own exceptions leave open."""
-
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except (HTTPError, HTTPException, OSError) as exc:
-            raise _NotConnected(_why_not_connected(exc)) from None
-
-
-class _TlsConnection(HTTPSConnection):
-    """The same over TLS: a failed handshake has sent no request either."""
-
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except (HTTPError, HTTPException, OSError) as exc:
-            raise _NotConnected(_why_not_connected(exc)) from None
-
-
-def _why_not_connected(exc: Exception) -> str:
-    if isinstance(exc, NameResolutionError):
-        return "its name does not resolve"
-    if isinstance(exc, NewConnectionError):
-        return "the connection was refused"
-    if isinstance(exc, (ConnectTimeoutError, TimeoutError)):
-        return "no connection in time"
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        return "its certificate is not trusted"
-    if isinstance(exc, ssl.SSLError):
-        return "no secure connection came about"
-    return "no connection came about"
-
-
-@lru_cache(maxsize=1)
-def _tls_context() -> ssl.SSLContext:
-    """System certificates (and SSL_CERT_FILE) together with certifi's, which slim images lack."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context

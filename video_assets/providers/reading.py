@@ -14,15 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from video_assets.providers.base import OutputKind
-
-try:
-    from video_assets.urls import redact  # type: ignore[attr-defined,unused-ignore]
-except ImportError:
-
-    def redact(value: str) -> str:
-        """Until urls/ has its own: nothing after the host of any URL."""
-        return re.sub(r"(?i)\b(https?://[^\s/?#]+)[^\s]*", r"\1/…", value)
-
+from video_assets.urls import redact
 
 JsonObject = Mapping[str, Any]
 
@@ -45,10 +37,15 @@ _KIND_OF_EXTENSION = {
 }
 
 
-def text(value: object, *, longest: int = _LONGEST_SENTENCE) -> str | None:
-    """A provider's words as one line that may be shown: URLs redacted, white space folded, cut to ``longest``."""
+def text(value: object, *, longest: int = _LONGEST_SENTENCE, hide: str = "") -> str | None:
+    """A provider's words as one line that may be shown: URLs redacted, white space folded, cut to ``longest``.
+
+    ``hide`` is a secret that the provider may have echoed, such as the key.
+    """
     if not isinstance(value, str):
         return None
+    if hide:
+        value = value.replace(hide, "[key]")
     line = _NOT_PRINTABLE.sub(" ", redact(value)).strip()
     if not line:
         return None
@@ -114,8 +111,8 @@ def kind_of(url: str) -> OutputKind:
     return _KIND_OF_EXTENSION.get(name.rpartition(".")[2].lower(), OutputKind.VIDEO)
 
 
-def error_sentence(body: object) -> str | None:
-    """The provider's own explanation in an error body, redacted.
+def error_sentence(body: object, *, hide: str = "") -> str | None:
+    """The provider's own explanation in an error body, redacted and without ``hide``.
 
     Reads ``{"error": "…"}`` with an optional ``issues`` list (Runway), ``{"detail": "…"}`` (Luma),
     ``{"detail": [{"loc": […], "msg": "…"}]}`` (FastAPI), ``{"error": {"message": "…"}}``, ``{"message": "…"}``.
@@ -124,25 +121,25 @@ def error_sentence(body: object) -> str | None:
     for name in ("error", "detail", "message", "title"):
         found = fields.get(name)
         if isinstance(found, list):
-            sentence = _error_list(found)
+            sentence = _error_list(found, hide)
         elif isinstance(found, dict):
-            sentence = text(found.get("message"))
+            sentence = text(found.get("message"), hide=hide)
         else:
-            sentence = text(found)
+            sentence = text(found, hide=hide)
         if sentence:
             issues = fields.get("issues")
-            more = _error_list(issues) if isinstance(issues, list) else None
+            more = _error_list(issues, hide) if isinstance(issues, list) else None
             return text(f"{sentence} ({more})") if more else sentence
     return None
 
 
-def _error_list(entries: list[Any]) -> str | None:
+def _error_list(entries: list[Any], hide: str) -> str | None:
     lines = []
     for entry in entries[:_LONGEST_ERROR_LIST]:
         fields = mapping(entry)
         where = fields.get("loc", fields.get("path"))
-        place = ".".join(str(part) for part in where) if isinstance(where, list) else None
-        what = text(fields.get("msg", fields.get("message"))) if fields else text(entry)
+        place = text(".".join(map(str, where)), longest=80, hide=hide) if isinstance(where, list) else None
+        what = text(fields.get("msg", fields.get("message")) if fields else entry, hide=hide)
         if what:
-            lines.append(f"{text(place, longest=80)}: {what}" if place else what)
+            lines.append(f"{place}: {what}" if place else what)
     return text("; ".join(lines))
