@@ -1,4 +1,4 @@
-"""Faults of the way the bytes come: cut, reset, lied about, endless, too slow; and whole answers in odd frames."""
+"""Faults of the way the bytes come: cut, reset, lied about, endless, slow; and whole answers in odd frames."""
 
 from __future__ import annotations
 

@@ -127,6 +127,10 @@ class Emulator:
         """Where a job is now. Raises KeyError."""
         return self._board.look(self._board.find(job_id))[0]
 
+    def cancel_job(self, job_id: str) -> None:
+        """Cancel a job as the provider itself might: it stays, with the status CANCELLED. Raises KeyError."""
+        self._board.stop(self._board.find(job_id), Phase.CANCELLED)
+
     def fail_job(self, job_id: str, code: str = "INTERNAL.BAD_OUTPUT.CODE01") -> None:
         """Make a job fail now. Raises KeyError."""
         self._board.stop(self._board.find(job_id), Phase.FAILED, code)
@@ -140,8 +144,12 @@ class Emulator:
         return self._links.kill(job_id)
 
     def submits(self, prompt: str) -> int:
-        """How often exactly this prompt was accepted for submission: more than once means paid twice."""
+        """How often exactly this prompt was validly submitted, also when the answer was a fault."""
         return self._board.submits(prompt)
+
+    def jobs_of(self, prompt: str) -> list[Job]:
+        """The jobs that were created for exactly this prompt: more than one means paid twice."""
+        return [job for job in self._board.all() if job.prompt == prompt]
 
     def downloads(self, job_id: str) -> int:
         """How often outputs of the job were fetched with a good link."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import threading
 import time
@@ -56,6 +57,12 @@ class Asset:
     downloads: int = 0
     """GET requests with a good link, also those that were made to fail."""
 
+    def next_download(self) -> int:
+        """Count a download; how many there were before it."""
+        with self.job.lock:
+            self.downloads += 1
+            return self.downloads - 1
+
 
 @dataclass(slots=True)
 class Job:
@@ -71,9 +78,8 @@ class Job:
     created: datetime
     created_at: float
     started_at: float | None = None
-    ended_at: float | None = None
-    """Set when it was cancelled or failed by hand."""
     end: Phase | None = None
+    """Set when it was cancelled or made to fail by hand."""
     failure: str = ""
     deleted: bool = False
     status_requests: int = 0
@@ -83,6 +89,19 @@ class Job:
     assets: list[Asset] = field(default_factory=list)
     first_queries: dict[str, str] = field(default_factory=dict)
     """The first signed query of each asset, for a plan whose refresh gives the same link again."""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def next_status_request(self) -> int:
+        """Count a status request; how many there were before it."""
+        with self.lock:
+            self.status_requests += 1
+            return self.status_requests - 1
+
+    def next_finished_request(self) -> int:
+        """Count a request that shows the outputs; how many there were before it."""
+        with self.lock:
+            self.finished_requests += 1
+            return self.finished_requests - 1
 
     def faulty(self, fault: str, counter: int) -> bool:
         """Whether the plan's ``fault`` (a number of first times) applies to occurrence ``counter``, from 0."""
@@ -99,6 +118,10 @@ class JobBoard:
         self._jobs: dict[str, Job] = {}
         self._assets: dict[str, Asset] = {}
         self._submits: Counter[tuple[str, str]] = Counter()
+        self._unsettled: dict[str, dict[str, Job]] = {name: {} for name in concurrency}
+        self._waiting: dict[str, dict[str, Job]] = {name: {} for name in concurrency}
+        self._places: dict[str, list[tuple[float, str]]] = {name: [] for name in concurrency}
+        """Per provider: when each place becomes free, and the job that has it."""
         self._renderers = ThreadPoolExecutor(2, "emulator-render")
         self.lock = threading.RLock()
         self.defaults = JobPlan()
@@ -114,7 +137,7 @@ class JobBoard:
             return self._submits[provider, prompt] - 1
 
     def submits(self, prompt: str) -> int:
-        """How often ``prompt`` was submitted, over all providers, also when the answer was an error."""
+        """How often ``prompt`` was validly submitted, over all providers, also when the answer was a fault."""
         with self.lock:
             return sum(count for (_, text), count in self._submits.items() if text == prompt)
 
@@ -148,6 +171,9 @@ class JobBoard:
         with self.lock:
             self._jobs[job.id] = job
             self._assets.update({asset.path: asset for asset in job.assets})
+            self._unsettled[provider][job.id] = job
+            if not plan.polls:
+                self._waiting[provider][job.id] = job
         return job
 
     def get(self, provider: str, job_id: str) -> Job | None:
@@ -174,7 +200,11 @@ class JobBoard:
 
     def active(self, provider: str) -> int:
         """Jobs of the provider that are not settled."""
-        return sum(not self.look(job)[0].settled for job in self.all(provider) if not job.deleted)
+        with self.lock:
+            for job in list(self._unsettled[provider].values()):
+                if job.deleted or self.look(job)[0].settled:
+                    del self._unsettled[provider][job.id]
+            return len(self._unsettled[provider])
 
     def look(self, job: Job) -> tuple[Phase, float]:
         """Where the job is now, and its progress from 0 to 1."""
@@ -194,10 +224,13 @@ class JobBoard:
                 return self._outcome(job), 1.0
             return Phase.RUNNING, min(progress, 0.99)
 
-    def stop(self, job: Job, end: Phase, failure: str = "") -> None:
+    def stop(self, job: Job, phase: Phase, failure: str = "") -> None:
         """End a job now, by cancelling it or by making it fail; frees its place."""
         with self.lock:
-            job.end, job.ended_at, job.failure = end, time.monotonic(), failure
+            job.end, job.failure = phase, failure
+            self._waiting[job.provider].pop(job.id, None)
+            places, now = self._places[job.provider], time.monotonic()
+            places[:] = sorted((min(end, now) if holder == job.id else end, holder) for end, holder in places)
 
     def _look_by_polls(self, job: Job) -> tuple[Phase, float]:
         if job.status_requests >= job.plan.polls:
@@ -213,24 +246,18 @@ class JobBoard:
 
     def _start_waiting(self, provider: str, now: float) -> None:
         """Give free places to waiting jobs in the order of submission, at the moment each place became free."""
-        jobs = [job for job in self._jobs.values() if job.provider == provider and not job.plan.polls]
-        running = [job for job in jobs if job.started_at is not None]
-        busy = sorted(self._frees_at(job) for job in running)[-self._concurrency[provider] :]
-        for job in jobs:
-            if job.started_at is not None or job.end is not None:
-                continue
+        places, limit = self._places[provider], self._concurrency[provider]
+        for job in list(self._waiting[provider].values()):
             start = job.created_at + job.plan.queue_seconds * self._scale
-            if len(busy) >= self._concurrency[provider]:
-                start = max(start, busy[0])
+            if len(places) >= limit:
+                start = max(start, places[0][0])
             if start > now:
                 continue
+            if len(places) >= limit:
+                places.pop(0)
             job.started_at = start
-            busy = sorted([*busy, self._frees_at(job)])[-self._concurrency[provider] :]
-
-    def _frees_at(self, job: Job) -> float:
-        assert job.started_at is not None
-        finish = job.started_at + job.plan.run_seconds * self._scale
-        return finish if job.ended_at is None else min(finish, job.ended_at)
+            del self._waiting[provider][job.id]
+            bisect.insort(places, (start + job.plan.run_seconds * self._scale, job.id))
 
     def _render(self, kind: Literal["video", "image"], order: VideoOrder) -> Content:
         path = self._shelf.video(order) if kind == "video" else self._shelf.thumbnail(order)

@@ -14,6 +14,7 @@ import math
 import secrets
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -65,6 +66,7 @@ class LinkOffice:
         self._jwt_key = secrets.token_bytes(32)
         self._s3_key = secrets.token_urlsafe(30)
         self._links: dict[str, Link] = {}
+        self._by_job: defaultdict[str, list[Link]] = defaultdict(list)
         self._lock = threading.Lock()
 
     def issue(
@@ -82,8 +84,12 @@ class LinkOffice:
             while True:
                 make = self._jwt_link if scheme is Scheme.JWT else self._s3_link
                 link = make(path, job_id, host, now, expires)
-                known = self._links.setdefault(link.secret, link)
-                if known is link or not known.killed:
+                known = self._links.get(link.secret)
+                if known is None:
+                    self._links[link.secret] = link
+                    self._by_job[job_id].append(link)
+                    return link
+                if not known.killed:
                     return known
                 expires -= 1  # the same second would give the killed link again
 
@@ -117,7 +123,7 @@ class LinkOffice:
     def kill(self, job_id: str) -> int:
         """Make every link of the job answer as if it had expired; how many were alive."""
         with self._lock:
-            alive = [link for link in self._links.values() if link.job_id == job_id and not link.killed]
+            alive = [link for link in self._by_job[job_id] if not link.killed and link.expires_at > time.time()]
             for link in alive:
                 link.killed = True
         return len(alive)
@@ -125,7 +131,7 @@ class LinkOffice:
     def of_job(self, job_id: str) -> list[Link]:
         """The links of one job, oldest first."""
         with self._lock:
-            return [link for link in self._links.values() if link.job_id == job_id]
+            return list(self._by_job[job_id])
 
     def secrets(self) -> tuple[str, ...]:
         """Every JWT and signature ever issued."""

@@ -8,8 +8,7 @@ from video_assets.emulator.links import LinkOffice, Scheme
 
 def signed_urls(links: LinkOffice, job: Job, host: str, scheme: Scheme) -> list[str]:
     """One signed URL per output, in the order of the job's assets. Counts as showing the outputs once."""
-    dead = job.faulty("dead_links", job.finished_requests)
-    job.finished_requests += 1
+    dead = job.faulty("dead_links", job.next_finished_request())
     urls = []
     for asset in job.assets:
         query = job.first_queries.get(asset.path) if job.plan.refresh == "same" else None

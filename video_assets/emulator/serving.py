@@ -66,8 +66,7 @@ class MediaHost:
             return
         if link is not None:
             self._links.count_download(link)
-        number = asset.downloads
-        asset.downloads += 1
+        number = asset.next_download()
         if asset.kind == "video" and self._misbehave(wire, asset, number):
             return
         self._serve(wire, asset, headers)

@@ -78,8 +78,7 @@ def submit_fault(job_plan: Any, earlier_submits: int, shape: ErrorShape) -> Repl
 
 def poll_fault(job: Job, shape: ErrorShape, good: Callable[[], Reply]) -> Reply:
     """The answer to a status request: an error, cut JSON or a web page as the plan wants, else ``good()``."""
-    number = job.status_requests
-    job.status_requests += 1
+    number = job.next_status_request()
     if job.faulty("poll_errors", number):
         return error(job.plan.poll_status, shape, retry_after=job.plan.retry_after)
     number -= job.plan.poll_errors
