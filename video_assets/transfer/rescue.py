@@ -26,6 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col, select
 
 from video_assets.catalog import (
@@ -47,6 +48,7 @@ from video_assets.storage.durable import DurableStorage, StorageFailed
 from video_assets.storage.keys import KeyTemplate
 from video_assets.transfer.download import Download, Downloader
 from video_assets.transfer.failures import DownloadFailed
+from video_assets.urls import redact
 
 log = logging.getLogger(__name__)
 
@@ -261,7 +263,7 @@ class Rescuer:
     # -- the source -----------------------------------------------------------------------------------------
 
     def _fetch(self, output: Output, folder: Path) -> Download:
-        """Download with the link at hand; a fresh one is asked for first when it is dead, else after it failed."""
+        """Download with the link at hand; a fresh one is asked for when it is dead, or after it failed."""
         refreshed = False
         if output.temporary_url is None or self._is_dead(output):
             refreshed = self._refresh(output, required=output.temporary_url is None)
@@ -483,6 +485,10 @@ class Rescuer:
             self._roll_back(output, media)
             if isinstance(exc, CatalogError):
                 raise _Failure(Reason.DB_CONFLICT, str(exc)) from None
+            if isinstance(exc, DBAPIError):
+                raise _Failure(
+                    Reason.DB_CONFLICT, f"The catalog refused the commit: {redact(str(exc.orig))}"
+                ) from None
             raise
 
     def _roll_back(self, output: Output, media: MediaFile) -> None:

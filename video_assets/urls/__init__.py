@@ -6,17 +6,24 @@ text safe to show, ``fingerprint`` names the file behind a URL whatever its sign
 
 from video_assets.urls.classification import Bound, Classification, Kind
 from video_assets.urls.classify import classify
+from video_assets.urls.documents.triggers import may_contain
+from video_assets.urls.find import Finding, find
 from video_assets.urls.fingerprints import fingerprint
 from video_assets.urls.log_redaction import RedactingFilter, install_redaction
 from video_assets.urls.redaction import redact
+from video_assets.urls.replace import replace
 
 __all__ = [
     "Bound",
     "Classification",
+    "Finding",
     "Kind",
     "RedactingFilter",
     "classify",
+    "find",
     "fingerprint",
     "install_redaction",
+    "may_contain",
     "redact",
+    "replace",
 ]
