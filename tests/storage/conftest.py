@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Source:
     """A file with its digests, as the transfer hands it over."""
 
     path: Path
-    content: bytes
+    content: bytes = field(repr=False)
 
     @property
     def sha256(self) -> str:

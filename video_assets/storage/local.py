@@ -209,7 +209,9 @@ class LocalStorage:
             with suppress(FileNotFoundError):  # and another one the object, already
                 _flush_folder(target.parent)
             return
-        raise StorageFailed(f"The folder of {target.name!r} is removed as fast as it is made.")
+        raise StorageFailed(
+            f"The folder of {target.name!r}, or the half-written file, is removed by somebody else."
+        )
 
     def _make_folder(self, folder: Path) -> None:
         """Make ``folder`` and its parents; every new name is flushed, so that a power cut cannot lose the way."""

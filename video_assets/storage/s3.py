@@ -209,11 +209,16 @@ class S3Storage:
         horizon = datetime.now(UTC) - older_than
         pages = iter(self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket))
         aborted = 0
-        while page := self._asking("list unfinished uploads", lambda: next(pages, None)):
-            for upload in page.get("Uploads", ()):
-                if upload["Initiated"].astimezone(UTC) < horizon:
-                    self._abort(upload["Key"], upload["UploadId"])
-                    aborted += 1
+        try:
+            for page in pages:
+                for upload in page.get("Uploads", ()):
+                    if upload["Initiated"].astimezone(UTC) < horizon:
+                        self._abort(upload["Key"], upload["UploadId"])
+                        aborted += 1
+        except _FAILURES as error:
+            # This is how rclone says that a bucket never had any.
+            if fault_of(error).code != "NoSuchUpload":
+                raise self._explained(error, "list unfinished uploads") from None
         return aborted
 
     def _put_parts(self, key: str, source: Path, size: int, headers: Mapping[str, str]) -> str | None:
