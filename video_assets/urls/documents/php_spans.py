@@ -49,11 +49,17 @@ class _ByteOffsets:
         if target > self._at[-1]:
             return None
         block = min(bisect_right(self._at, target) - 1, (len(self._text) - 1) // _STRIDE)
-        position, reached = block * _STRIDE, self._at[block]
-        while reached < target:
-            reached += byte_length(self._text[position])
-            position += 1
-        return position if reached == target else None
+        position, missing = block * _STRIDE, target - self._at[block]
+        try:
+            encoded = self._text[position : position + _STRIDE].encode()
+            return position + len(encoded[:missing].decode())
+        except UnicodeDecodeError:
+            return None
+        except UnicodeEncodeError:  # bytes that are no UTF-8 are among them
+            while missing > 0:
+                missing -= byte_length(self._text[position])
+                position += 1
+            return position if missing == 0 else None
 
 
 def php_strings(text: str) -> Iterator[PhpSpan]:

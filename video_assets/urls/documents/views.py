@@ -221,6 +221,10 @@ def byte_length(text: str) -> int:
     """Bytes of ``text`` in the document: UTF-8, where a byte that could not be decoded counts as one."""
     if text.isascii():
         return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        pass
     return len(text.encode("utf-8", "surrogatepass")) - 2 * sum("\udc80" <= c <= "\udcff" for c in text)
 
 
