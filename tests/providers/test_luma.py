@@ -261,6 +261,12 @@ def test_a_job_that_was_never_taken_is_not_found(wire: Wire, settings: Settings)
     assert found(settings) is None
 
 
+def test_nothing_is_asked_beyond_the_end_of_the_listing(wire: Wire, settings: Settings) -> None:
+    wire.otherwise = listing([listed(f"s-{n}", seconds=n, prompt="something else") for n in range(51)])
+    assert found(settings) is None
+    assert len(wire.requests) == 2
+
+
 @pytest.mark.parametrize(
     "other",
     [
