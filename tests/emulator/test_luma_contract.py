@@ -159,3 +159,26 @@ def test_more_jobs_than_the_account_allows_is_a_429() -> None:
         assert caught.value.response.headers["retry-after"]
         client.generations.delete(str(running.id))
         assert client.generations.create(model="ray-2", prompt="two").id
+
+
+def test_a_video_can_be_modified_and_reframed(client: LumaAI) -> None:
+    media: Any = {"url": "https://example.com/a.mp4"}
+    modified = client.generations.video.modify(
+        generation_type="modify_video", media=media, mode="flex_1", model="ray-2"
+    )
+    reframed = client.generations.video.reframe(
+        generation_type="reframe_video", media=media, aspect_ratio="9:16", model="ray-flash-2"
+    )
+    for made in (modified, reframed):
+        assert finished(client, made).state == "completed"
+    with pytest.raises(BadRequestError, match="mode"):
+        client.generations.video.modify(
+            generation_type="modify_video",
+            media=media,
+            mode="wild",  # type: ignore[arg-type]
+            model="ray-2",
+        )
+    with pytest.raises(BadRequestError, match="media"):
+        client.generations.video.reframe(
+            generation_type="reframe_video", media={"url": ""}, aspect_ratio="9:16", model="ray-2"
+        )

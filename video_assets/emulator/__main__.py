@@ -9,11 +9,18 @@ import threading
 from pathlib import Path
 
 from video_assets.emulator.emulator import Emulator
+from video_assets.emulator.plans import describe
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse ``arguments``, print the addresses and keys, serve until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser("python -m video_assets.emulator", description=__doc__)
+    knobs = "\n".join(f"  {name} (default {default!r}): {meaning}" for name, default, meaning in describe())
+    parser = argparse.ArgumentParser(
+        "python -m video_assets.emulator",
+        description=__doc__,
+        epilog=f"directives, in a prompt as [emulator: name=value, …]:\n{knobs}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=8900)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--state-dir", type=Path, help="keep rendered videos here between runs")

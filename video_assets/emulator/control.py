@@ -64,6 +64,7 @@ class Control:
     def describe(self, job: Job) -> dict[str, Any]:
         """One job as JSON, its links without their secrets."""
         phase, progress = self._board.look(job)
+        finished = self._board.finished(job)
         return {
             "id": job.id,
             "provider": job.provider,
@@ -73,6 +74,7 @@ class Control:
             "progress": round(progress, 3),
             "cost": job.cost,
             "created_at": job.created.isoformat(),
+            "finished_at": finished.isoformat() if finished else None,
             "status_requests": job.status_requests,
             "finished_requests": job.finished_requests,
             "submits_of_prompt": self._board.submits(job.prompt),

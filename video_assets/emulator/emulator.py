@@ -6,6 +6,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -126,6 +127,10 @@ class Emulator:
     def phase(self, job_id: str) -> Phase:
         """Where a job is now. Raises KeyError."""
         return self._board.look(self._board.find(job_id))[0]
+
+    def finished_at(self, job_id: str) -> datetime | None:
+        """When the provider had finished the job, None while it has not. Raises KeyError."""
+        return self._board.finished(self._board.find(job_id))
 
     def cancel_job(self, job_id: str) -> None:
         """Cancel a job as the provider itself might: it stays, with the status CANCELLED. Raises KeyError."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +43,8 @@ class Content:
     path: Path
     size: int
     md5: str
+    ready_at: float
+    """Monotonic time at which it was there."""
 
 
 @dataclass(slots=True)
@@ -89,6 +91,8 @@ class Job:
     assets: list[Asset] = field(default_factory=list)
     first_queries: dict[str, str] = field(default_factory=dict)
     """The first signed query of each asset, for a plan whose refresh gives the same link again."""
+    settled_at: float | None = None
+    """When it was finished, which may be before anybody looked."""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def next_status_request(self) -> int:
@@ -221,13 +225,21 @@ class JobBoard:
             length = job.plan.run_seconds * self._scale
             progress = (now - job.started_at) / length if length else 1.0
             if progress >= 1 and (job.plan.fail or all(asset.content.done() for asset in job.assets)):
-                return self._outcome(job), 1.0
+                return self._outcome(job, job.started_at + length), 1.0
             return Phase.RUNNING, min(progress, 0.99)
+
+    def finished(self, job: Job) -> datetime | None:
+        """When the job was settled, to the provider's own clock; None while it is not."""
+        with self.lock:
+            self.look(job)
+            if job.settled_at is None:
+                return None
+            return job.created + timedelta(seconds=job.settled_at - job.created_at)
 
     def stop(self, job: Job, phase: Phase, failure: str = "") -> None:
         """End a job now, by cancelling it or by making it fail; frees its place."""
         with self.lock:
-            job.end, job.failure = phase, failure
+            job.end, job.failure, job.settled_at = phase, failure, time.monotonic()
             self._waiting[job.provider].pop(job.id, None)
             places, now = self._places[job.provider], time.monotonic()
             places[:] = sorted((min(end, now) if holder == job.id else end, holder) for end, holder in places)
@@ -236,13 +248,18 @@ class JobBoard:
         if job.status_requests >= job.plan.polls:
             for asset in job.assets:
                 asset.content.result()
-            return self._outcome(job), 1.0
+            return self._outcome(job, time.monotonic()), 1.0
         if job.status_requests == 0:
             return Phase.PENDING, 0.0
         return Phase.RUNNING, job.status_requests / job.plan.polls
 
-    def _outcome(self, job: Job) -> Phase:
-        return Phase.FAILED if job.plan.fail else Phase.SUCCEEDED
+    def _outcome(self, job: Job, ended: float) -> Phase:
+        if job.plan.fail:
+            job.settled_at = job.settled_at or ended
+            return Phase.FAILED
+        ready = [asset.content.result().ready_at for asset in job.assets]
+        job.settled_at = job.settled_at or max(ended, *ready)
+        return Phase.SUCCEEDED
 
     def _start_waiting(self, provider: str, now: float) -> None:
         """Give free places to waiting jobs in the order of submission, at the moment each place became free."""
@@ -263,4 +280,4 @@ class JobBoard:
         path = self._shelf.video(order) if kind == "video" else self._shelf.thumbnail(order)
         with path.open("rb") as file:
             md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        return Content(path, path.stat().st_size, md5)
+        return Content(path, path.stat().st_size, md5, time.monotonic())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from video_assets.emulator.jobs import Job, JobBoard, Phase
@@ -23,6 +24,7 @@ ASPECT_RATIOS = {
 }
 DURATIONS = ("5s", "9s")
 RESOLUTIONS = ("540p", "720p", "1080p", "4k")
+MODIFY_MODES = tuple(f"{way}_{strength}" for way in ("adhere", "flex", "reimagine") for strength in (1, 2, 3))
 CONCEPTS = ("dolly_zoom", "orbit_left", "orbit_right", "crane_up", "handheld", "static")
 PROMPT_LENGTH = range(3, 5001)
 _WORDS = {
@@ -63,19 +65,23 @@ class Luma:
             case "GET", "/generations":
                 return self._list(request)
             case "POST", "/generations" | "/generations/video":
-                return self._submit(request)
+                return self._submit(request, "video", _complaint)
+            case "POST", "/generations/video/modify":
+                return self._submit(request, "modify_video", _complaint_of_modify)
+            case "POST", "/generations/video/reframe":
+                return self._submit(request, "reframe_video", _complaint_of_reframe)
         if generation := re.fullmatch(r"/generations/([^/]+)", request.path):
             return self._generation(request, generation[1])
         return error(404, _shape)
 
-    def _submit(self, request: Request) -> Reply:
+    def _submit(self, request: Request, kind: str, complain: Callable[[dict[str, Any]], str | None]) -> Reply:
         try:
             body = request.json()
             if not isinstance(body, dict):
                 raise ValueError
         except ValueError:
             return error(400, _shape, "Invalid JSON body")
-        if complaint := _complaint(body):
+        if complaint := complain(body):
             return error(400, _shape, complaint)
         prompt = body.get("prompt") or ""
         try:
@@ -93,7 +99,7 @@ class Luma:
             self.name,
             body["model"],
             prompt,
-            {"generation_type": "video", **body},
+            {"generation_type": kind, **body},
             plan,
             cost=round(seconds * _CENTS_PER_SECOND),
             size=_pixels(body),
@@ -186,6 +192,26 @@ def _complaint(body: dict[str, Any]) -> str | None:
         if body.get(name) is not None and body[name] not in allowed:
             return f"Invalid {name}, must be one of: {', '.join(allowed)}"
     return None
+
+
+def _complaint_of_modify(body: dict[str, Any]) -> str | None:
+    if body.get("mode") not in MODIFY_MODES:
+        return f"Invalid mode, must be one of: {', '.join(MODIFY_MODES)}"
+    return _complaint_of_media(body)
+
+
+def _complaint_of_reframe(body: dict[str, Any]) -> str | None:
+    if not body.get("aspect_ratio"):
+        return "aspect_ratio is required"
+    return _complaint_of_media(body)
+
+
+def _complaint_of_media(body: dict[str, Any]) -> str | None:
+    """What stands where a prompt is optional because a video is given."""
+    media = body.get("media")
+    if not isinstance(media, dict) or not media.get("url"):
+        return "media.url is required"
+    return _complaint({"keyframes": media, **body})
 
 
 def _pixels(body: dict[str, Any]) -> tuple[int, int]:
