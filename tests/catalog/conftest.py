@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+from sqlmodel import SQLModel
 
 from tests.conftest import NewDatabase
 from video_assets.catalog import Catalog, open_catalog
@@ -34,7 +37,7 @@ def make_settings(tmp_path: Path) -> MakeSettings:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_url: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A migrated, empty catalog to copy from; nobody stays connected to it."""
+    """A migrated catalog for all tests of this process that leave its schema alone."""
     url = postgres_url()
     home = tmp_path_factory.mktemp("template")
     open_catalog(Settings(_env_file=None, home=home, database_url=url, encryption_key=KEY)).close()  # type: ignore[call-arg, arg-type]
@@ -52,11 +55,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request: pytest.FixtureRequest, make_settings: MakeSettings) -> Settings:
-    """Settings of a catalog of each kind."""
+    """Settings of an empty catalog of each kind. Tests that change its schema use ``database_url``."""
     if request.param == "sqlite":
         return make_settings()
-    new_database: NewDatabase = request.getfixturevalue("postgres_url")
-    return make_settings(new_database(template=request.getfixturevalue("migrated_postgres")))
+    url: str = request.getfixturevalue("migrated_postgres")
+    names = ", ".join(table.name for table in SQLModel.metadata.sorted_tables)
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+    return make_settings(url)
 
 
 @pytest.fixture

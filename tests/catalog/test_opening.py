@@ -69,7 +69,10 @@ def test_processes_that_start_together_on_nothing_make_one_catalog(
         assert sorted(session.exec(select(Generation.id)).all()) == [f"video-{n}" for n in range(4)]
 
 
-def test_a_catalog_of_a_later_version_is_refused_and_nothing_is_changed(settings: Settings) -> None:
+def test_a_catalog_of_a_later_version_is_refused_and_nothing_is_changed(
+    database_url: str, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(database_url)
     open_catalog(settings).close()
     engine = create_engine(settings.catalog_url, poolclass=NullPool)
     with engine.begin() as connection:
@@ -157,8 +160,10 @@ def test_a_catalog_whose_file_was_deleted_takes_no_more_writes(make_settings: Ma
     catalog.close()
 
 
-def test_a_database_that_was_dropped_is_reported_not_recreated(settings: Settings) -> None:
-    catalog = open_catalog(settings)
+def test_a_database_that_was_emptied_is_reported_not_recreated(
+    database_url: str, make_settings: MakeSettings
+) -> None:
+    catalog = open_catalog(make_settings(database_url))
     with catalog.write() as session:
         for table in ("media_file", "output", "provider_job", "event", "lease", "generation"):
             session.execute(text(f"DROP TABLE {table}"))
