@@ -7,6 +7,8 @@ from pathlib import Path
 
 import av
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from video_assets.media.probe import NotPlayable, play, probe
 
@@ -189,3 +191,45 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_decoding(tmp_pat
     path.write_bytes(data)
     with pytest.raises(NotPlayable):
         probe(path)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """A small whole file of each common format."""
+    folder = tmp_path_factory.mktemp("samples")
+    made = [
+        clip(folder / "a.mp4", sound=True, frames=12),
+        clip(folder / "a.mov", frames=12, faststart=False),
+        clip(folder / "a.webm", codec="libvpx", frames=12),
+        clip(folder / "a.ts", frames=12),
+        clip(folder / "a.avi", codec="mpeg4", frames=12),
+        sound_only(folder / "a.m4a"),
+        still(folder / "a.jpg", "mjpeg", "yuvj420p"),
+        still(folder / "a.png", "png", "rgb24"),
+        still(folder / "a.webp", "libwebp", "yuv420p"),
+    ]
+    return [path.read_bytes() for path in made]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    which=st.integers(0, 8),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=6),
+    near=st.sampled_from([64, 1024, 1 << 30]),
+)
+def test_a_damaged_file_plays_or_is_refused_but_never_surprises(
+    samples: list[bytes], tmp_path: Path, which: int, changes: list[tuple[float, bytes]], near: int
+) -> None:
+    data = bytearray(samples[which])
+    for place, replacement in changes:
+        at = int(place * (min(len(data), near) - 1))
+        data[at : at + len(replacement)] = replacement
+    path = tmp_path / "damaged"
+    path.write_bytes(data)
+    refusals = []
+    for judge in (probe, play):
+        try:
+            judge(path)
+        except NotPlayable as refused:
+            refusals.append(str(refused))
+    assert all(len(text) < 200 and str(tmp_path) not in text for text in refusals)

@@ -101,6 +101,10 @@ def open_media(path: Path) -> Iterator[tuple[ContainerReport, InputContainer]]:
         with av.open(
             str(path.absolute()), format=demuxer, options=options, metadata_errors="ignore"
         ) as container:
+            streams: list[Any] = [*container.streams.video, *container.streams.audio]
+            for stream in streams:
+                if stream.codec_context is None:
+                    raise NotPlayable(f"The {report.format} file uses a codec that is not known here.")
             for stream in container.streams.video:
                 _require_bearable_size(stream.codec_context.width, stream.codec_context.height)
             yield report, container
