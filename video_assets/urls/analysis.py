@@ -32,6 +32,8 @@ class Verdict:
     kind: Kind
     expires_at: datetime | None
     bound: Bound
+    secrets: list[Span]
+    """Where its secrets stand in the decoded URL that it was found in."""
 
 
 @dataclass(slots=True)
@@ -56,11 +58,11 @@ def analyse(text: str, depth: int = 0) -> Analysis:
     parts = Parts(spelling.url)
     analysis = Analysis(spelling, parts)
     spans: list[Span] = []
-    for scheme in matching(parts):
+    for scheme, secrets in matching(parts):
         death = scheme.death(parts)
         kind = scheme.kind_of(parts)
-        analysis.verdicts.append(Verdict(scheme, kind, death.at, death.bound))
-        spans += scheme.secret_spans(parts)
+        analysis.verdicts.append(Verdict(scheme, kind, death.at, death.bound, secrets))
+        spans += secrets
         analysis.carries_jwt = analysis.carries_jwt or scheme.jwt
     if parts.jwts and not analysis.carries_jwt:
         analysis.carries_jwt = True

@@ -46,7 +46,7 @@ def _kept(analysis: Analysis, depth: int) -> list[str]:
         for param in found:
             if param.in_path or 0 <= fragment < param.start:
                 continue
-            if any(start < param.end and end > param.value_start for start, end in secrets):
+            if any(start < param.end and end > param.start for start, end in secrets):
                 continue
             kept.append(f"{name}={_value(param, depth)}")
     return kept
@@ -54,8 +54,7 @@ def _kept(analysis: Analysis, depth: int) -> list[str]:
 
 def analysis_spans(analysis: Analysis) -> list[tuple[int, int]]:
     """The secrets of an analysis as spans of the decoded URL."""
-    parts = analysis.parts
-    return [span for verdict in analysis.verdicts for span in verdict.scheme.secret_spans(parts)]
+    return [span for verdict in analysis.verdicts for span in verdict.secrets]
 
 
 def _value(param: Param, depth: int) -> str:

@@ -174,7 +174,10 @@ def _secrets_of(text: str, start: int, end: int) -> list[Span]:
     analysis = analyse(url)
     spans = list(analysis.secrets)
     raw_span = analysis.spelling.raw_span
-    spans += [raw_span(*span) for span in _likely_secrets(analysis.parts)]
+    for span in _likely_secrets(analysis.parts):
+        raw_start, raw_end = raw_span(*span)
+        if not any(a < raw_end and b > raw_start for a, b in analysis.secrets):  # the table knows which part of it
+            spans.append((raw_start, raw_end))
     return [(max(start, start + a - prefix), start + b - prefix) for a, b in spans if b - prefix > 0 and b > a]
 
 

@@ -24,7 +24,7 @@ _JWT = re.compile(
     rf"{TOKEN_EDGE}(?=e[yw])([A-Za-z0-9_\-]{{8,}}+){_PAD}{_DOT}([A-Za-z0-9_\-]*+){_PAD}{_DOT}[A-Za-z0-9_\-]*+{_PAD}"
     rf"((?:{_DOT}[A-Za-z0-9_\-]++){{2}})?"
 )
-_BASE64 = str.maketrans("-_~", "+/=")
+_BASE64 = str.maketrans("-_", "+/")
 _ALPHABET = re.compile(r"[A-Za-z0-9+/=_\-.:~%|$!*]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
@@ -58,7 +58,7 @@ class Jwt(NamedTuple):
 
 
 def decode_base64(text: str) -> bytes | None:
-    """Base64 in either alphabet (CloudFront's too), padded or not."""
+    """Base64 in either alphabet, padded or not."""
     text = text.translate(_BASE64).rstrip("=")
     if len(text) % 4 == 1:
         return None

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from video_assets.urls.parts import Parts
+from video_assets.urls.classification import Kind
+from video_assets.urls.parts import Parts, Span
 from video_assets.urls.schemes.cdns import CDNS
 from video_assets.urls.schemes.clouds import CLOUDS
 from video_assets.urls.schemes.credentials import CREDENTIALS
@@ -101,22 +102,34 @@ def _domains(host: str) -> Iterator[str]:
         yield ".".join(labels[index:])
 
 
-def matching(parts: Parts) -> list[Scheme]:
-    """The schemes that hold for a URL, the most telling first. Of the token schemes only one is taken."""
-    found: list[Scheme] = []
+def matching(parts: Parts) -> list[tuple[Scheme, list[Span]]]:
+    """The schemes that hold for a URL with the spans of their secrets, the most telling first.
+
+    Of the token schemes only the first is taken. A fallback is taken only for secrets that no other explains.
+    """
+    found: list[tuple[Scheme, list[Span]]] = []
     fallbacks: list[Scheme] = []
     token_named = False
     for number in candidates(parts):
         scheme = SCHEMES[number]
-        if scheme.jwt and token_named:
-            continue
         if scheme.fallback:
             fallbacks.append(scheme)
-        elif scheme.holds(parts):
-            found.append(scheme)
+        elif not (scheme.jwt and token_named) and scheme.holds(parts):
+            found.append((scheme, scheme.secret_spans(parts)))
             token_named = token_named or scheme.jwt
-    if fallbacks and not any(
-        scheme.retention is None and scheme.kind_of(parts) == "temporary" for scheme in found
-    ):
-        found += [scheme for scheme in fallbacks if scheme.holds(parts)]
+    for scheme in fallbacks:
+        if scheme.holds(parts):
+            explained = [
+                span
+                for known, spans in found
+                if scheme.kind is Kind.CREDENTIAL_ONLY or known.kind_of(parts) is Kind.TEMPORARY
+                for span in spans
+            ]
+            left = [
+                (start, end)
+                for start, end in scheme.secret_spans(parts)
+                if not any(start < known_end and end > known_start for known_start, known_end in explained)
+            ]
+            if left:
+                found.append((scheme, left))
     return found

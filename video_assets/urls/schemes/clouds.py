@@ -35,9 +35,17 @@ def _is_sigv4a(parts: Parts) -> bool:
     )
 
 
+_CLOUDFRONT_BASE64 = str.maketrans("-_~", "+=/")
+
+
 def _policy_end(parts: Parts) -> Death:
     """``Statement[].Condition.DateLessThan["AWS:EpochTime"]`` of a CloudFront custom policy."""
-    policy = read_json_object(decode_base64(parts.first("policy") or "")) or {}
+    written = parts.first("policy") or ""
+    policy = (
+        read_json_object(decode_base64(written.translate(_CLOUDFRONT_BASE64)))
+        or read_json_object(decode_base64(written))  # some signers write plain or URL-safe base64
+        or {}
+    )
     statements = policy.get("Statement")
     ends = []
     for statement in statements if isinstance(statements, list) else [statements]:

@@ -250,6 +250,7 @@ CREDENTIALS: tuple[Scheme, ...] = (
         when=lambda parts: bool(_api_keys(parts)),
         secret=(_api_keys,),
         kind=Kind.CREDENTIAL_ONLY,
+        fallback=True,
     ),
     Scheme(
         name="api_key",
@@ -258,5 +259,6 @@ CREDENTIALS: tuple[Scheme, ...] = (
         when=lambda parts: bool(_known_keys(parts)),
         secret=(_known_keys,),
         kind=Kind.CREDENTIAL_ONLY,
+        fallback=True,
     ),
 )

@@ -76,7 +76,7 @@ class Scheme:
     bound: Bound = Bound.UPPER
     """For a retention: how the end relates to it. A row is younger than its file, so the file may end sooner."""
     fallback: bool = False
-    """Holds only where nothing more precise says the URL is temporary."""
+    """A guess by names and shapes: holds only for secrets that no more precise entry explains."""
 
     def holds(self, parts: Parts) -> bool:
         """True when ``parts`` is a URL of this scheme."""
