@@ -16,7 +16,7 @@ from video_assets.web.media import media_router
 
 log = logging.getLogger(__name__)
 
-_PROBE_KEY = "healthz/no-such-object"
+_PROBE_PREFIX = "healthz/no-such-object"
 
 
 def create_app(settings: Settings, storage: DurableStorage | None = None) -> FastAPI:
@@ -32,7 +32,7 @@ def create_app(settings: Settings, storage: DurableStorage | None = None) -> Fas
     def healthz() -> JSONResponse:
         """200 when the storage answers, else 503. Why it does not is in the log: this door is open to anyone."""
         try:
-            store.head(_PROBE_KEY)
+            next(iter(store.list(_PROBE_PREFIX)), None)  # unlike a HEAD, this tells a missing bucket
             reachable = True
         except StorageFailed as error:
             log.warning("%s", error)
