@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -82,3 +82,9 @@ class DurableStorage(Protocol):
 
     def signed_url(self, key: str, *, expires_in: int, download_name: str | None = None) -> str:
         """An address of ``key`` that works for ``expires_in`` seconds. Made at read time, never stored."""
+
+    def abort_stale_uploads(self, older_than: timedelta) -> int:
+        """Remove what writers that were killed more than ``older_than`` ago left half-written; returns how many.
+
+        Such leftovers are never visible as objects, but they take space (and money, in S3).
+        """
