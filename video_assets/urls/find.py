@@ -17,6 +17,7 @@ from video_assets.urls.documents.reader import locate
 from video_assets.urls.documents.text_spans import Candidate
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.views import View
+from video_assets.urls.redaction import redact
 
 __all__ = ["Finding", "find", "may_contain"]
 
@@ -49,6 +50,15 @@ class Finding:
         if not self.pointers or None in self.pointers:
             return None
         return "".join(pointer for pointer in self.pointers if pointer is not None)
+
+    @property
+    def safe_pointer(self) -> str | None:
+        """``pointer`` with the secrets of URL-like keys taken out: for people, logs and tables."""
+        pointer = self.pointer
+        if pointer is None or "~1" not in pointer:
+            return pointer
+        tokens = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")]
+        return "/".join(redact(token).replace("~", "~0").replace("/", "~1") for token in tokens)
 
 
 def find(

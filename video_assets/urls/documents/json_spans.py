@@ -14,7 +14,7 @@ from video_assets.urls.documents.triggers import may_contain
 
 # A string may be cut off by the end of the text, or, in newline-delimited JSON, by the next line's document.
 _TOKEN = re.compile(
-    r'"[^"\\\n]*+(?:(?:\\.|\n(?!\{"))[^"\\\n]*+)*+(?:"|\\?(?=\Z|\n))|[{}\[\],:]|[/\\%&]', re.DOTALL
+    r'"[^"\\\n]*+(?:(?:\\.|\n(?!\{"))[^"\\\n]*+)*+(?:"|\\?(?=\Z|\n))|[{}\[\],]|[/\\%&]', re.DOTALL
 )
 _OPENING = re.compile(
     r'[\ufeff\s]*(?:\{\s*+(?:"|\}|\Z)|\[\s*+(?:["{\[\]\-0-9]|true\b|false\b|null\b|NaN\b|Infinity\b|\Z)'
@@ -95,7 +95,7 @@ def json_strings(text: str) -> Iterator[JsonString | tuple[int, int]]:
         elif mark == "}" or mark == "]":
             if stack:
                 stack.pop()
-        elif mark != ":":
+        else:
             gap_is_suspect = True
     if gap_is_suspect:
         yield gap_start, len(text)

@@ -64,15 +64,26 @@ _FIRST_WINDOW = 192
 _MARGIN = 48
 _MAX_PEELS = 12
 _QUOTE_REFERENCE = re.compile(r"&(?:amp;)*(?:#0*39|#[xX]0*27|apos);\Z")
-_PATH = re.compile(r"""\s*+["']?([\w.~%+,@-]*+[/?][^\s"'<>`\\]*+)["']?\s*+\Z""")
+_PATH = re.compile(r"""\s*+["']?([\w.~%+,@-]*+[/?\\][^\s"<>`]*+)"?\s*+\Z""")
 
 
 def whole_path(view: View) -> Candidate | None:
     """The text as a whole, when it is one path or query without a host that carries something like a JWT."""
     if "eyJ" not in view.text:
         return None
-    match = _PATH.match(view.text)
-    return None if match is None or "eyJ" not in match.group(1) else Candidate(view, *match.span(1))
+    inner = view
+    for _ in range(_MAX_PEELS):
+        match = _PATH.match(inner.text)
+        if match is None or "eyJ" not in match.group(1):
+            return None
+        start, end = match.start(1), match.end(1)
+        while inner.text[end - 1] == "'":
+            end -= 1
+        codec, layer, _ = _next_layer(inner.text, start, end, percent=False)
+        if codec is None:
+            return Candidate(inner, start, end)
+        inner = View.inside(inner, start, end, codec=codec, layer=layer)
+    return None
 
 
 def candidates(view: View, start: int, end: int) -> Iterator[Candidate]:
@@ -200,7 +211,7 @@ def _stop(text: str, start: int, limit: int) -> int:
     return match.start() if match else limit
 
 
-def _next_layer(text: str, start: int, stop: int) -> tuple[Codec | None, str, int]:
+def _next_layer(text: str, start: int, stop: int, *, percent: bool = True) -> tuple[Codec | None, str, int]:
     """The outermost escape layer of ``text[start:stop]``, if any, and where a URL in that layer must end."""
     if text.find("\\", start, stop) >= 0 and STRING.pattern.search(text, start, stop):
         return STRING, "escape", stop
@@ -208,7 +219,7 @@ def _next_layer(text: str, start: int, stop: int) -> tuple[Codec | None, str, in
         HTML.decode(match) is not None for match in HTML.pattern.finditer(text, start, stop)
     ):
         return HTML, "html", stop
-    if _HEAD.match(text, start, stop) is None and text.find("%", start, stop) >= 0:
+    if percent and _HEAD.match(text, start, stop) is None and text.find("%", start, stop) >= 0:
         separator = _ESCAPED_SEPARATOR.search(text, start, stop)
         slashes = separator is not None and "/" in separator.group()
         match = (_PERCENT_STOP_BUT_SLASH if slashes else _PERCENT_STOP).search(text, start, stop)
