@@ -44,7 +44,7 @@ def _kept(analysis: Analysis, depth: int) -> list[str]:
         if any(scheme.is_volatile(name) for scheme in schemes):
             continue
         for param in found:
-            if param.in_path or 0 <= fragment < param.start:
+            if param.in_path or (0 <= fragment < param.start and "ttp" not in param.raw.lower()):
                 continue
             if any(start < param.end and end > param.start for start, end in secrets):
                 continue
@@ -59,8 +59,8 @@ def analysis_spans(analysis: Analysis) -> list[tuple[int, int]]:
 
 def _value(param: Param, depth: int) -> str:
     value = param.value
-    if depth < MAX_DEPTH and NESTED_URL.match(value):
-        return canonical(value, depth + 1)
+    if depth < MAX_DEPTH and "ttp" in value.lower():
+        return NESTED_URL.sub(lambda match: canonical(match.group(), depth + 1), value)
     return value
 
 

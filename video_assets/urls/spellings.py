@@ -132,6 +132,8 @@ def peel(layer: Layer, text: str) -> tuple[str, _Edits]:
 def _unwrap(text: str) -> tuple[str, _Edits] | None:
     left = text.lstrip(_OPENING)
     inner = left.rstrip(_CLOSING)
+    if len(inner) < len(left) and inner.endswith("\\"):  # the quote itself was escaped
+        inner = inner.rstrip("\\").rstrip(_CLOSING)
     if len(inner) == len(text):
         return None
     cut = len(text) - len(left)

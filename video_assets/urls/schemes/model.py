@@ -11,6 +11,7 @@ from typing import NamedTuple
 from video_assets.urls import moments
 from video_assets.urls.classification import Bound, Kind
 from video_assets.urls.parts import Param, Parts, Span
+from video_assets.urls.spellings import Layer, Spelling, peel
 
 
 class Death(NamedTuple):
@@ -251,13 +252,10 @@ def shaped_secret(names: tuple[str, ...], shape: re.Pattern[str]) -> Secrets:
 
     def spans(parts: Parts) -> Iterable[Span]:
         for param in params_of(parts, names):
-            if match := shape.search(param.value):
-                at = param.raw.rfind(match["secret"])
-                if at < 0:  # partly percent-encoded: hide the whole value
-                    yield param.span
-                else:
-                    start = param.value_start + at
-                    yield start, start + len(match["secret"])
+            value, edits = peel(Layer.PERCENT, param.raw)
+            if match := shape.search(value):
+                start, end = Spelling(param.raw, value, (Layer.PERCENT,), (edits,)).raw_span(*match.span("secret"))
+                yield param.value_start + start, param.value_start + end
 
     return spans
 

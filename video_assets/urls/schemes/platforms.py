@@ -12,6 +12,7 @@ from video_assets.urls.schemes.model import (
     Death,
     Scheme,
     both,
+    either,
     epoch,
     hex_epoch,
     in_path,
@@ -30,15 +31,13 @@ _GOOGLEVIDEO_PATH = re.compile(r"/expire/(?P<time>[0-9]{10})(?=/)")
 _GOOGLEVIDEO_SECRET = re.compile(r"/l?sig(?:nature)?/(?P<secret>[^/]+)")
 _REDDIT_VIDEO = re.compile(r"^(?P<time>[0-9]{10}),(?P<secret>[A-Za-z0-9+/=_\-]{20,})$")
 _AIRTABLE = re.compile(r"^(?:/[^/]{1,20}){2,6}?/(?P<time>[0-9]{13})/(?P<secret>.+)")
-_VIMEO_OLD = re.compile(r"/(?P<secret>exp=[^/]+)/")
 _TELEGRAM = re.compile(r"/bot(?P<secret>[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,})(?=/|$)")
 _TELEGRAM_FILE = re.compile(r"^/file/bot[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}/")
 _RAILS = re.compile(
     r"(?P<secret>(?P<payload>eyJfcmFpbHMi[A-Za-z0-9+/_\-]{8,}+(?:=|%3[dD]){0,2})--(?P<mac>[0-9a-f]{40,128}))"
 )
-_DROPBOX_TEMPORARY = re.compile(
-    r"^/(?:cd|zip_download_get|apitl|gettemplink|asset_download|cd_download)/(?P<secret>.+)"
-)
+_DROPBOX_TEMPORARY = re.compile(r"^/(?:cd/[0-9]{1,4}/[a-z_]{1,20}|apitl/[0-9]{1,4})/(?P<secret>[^/]+)")
+_VIMEO_PATH = re.compile(r"/(?P<time>[0-9]{10})-0x(?P<secret>[0-9a-f]{40,64})(?=/)")
 
 
 def _rails_end(parts: Parts) -> Death:
@@ -111,7 +110,10 @@ PLATFORMS: tuple[Scheme, ...] = (
         name="googlevideo",
         source="seen on googlevideo.com: expire beside sig and lsig (lmt is no expiry)",
         needs=("expire",),
-        when=with_any("sig", "lsig", "signature"),
+        when=both(
+            with_any("sig", "lsig", "signature"),
+            either(on("googlevideo.com", "youtube.com", "googleusercontent.com"), with_any("lsig", "sparams")),
+        ),
         expires=epoch("expire"),
         secret=("sig", "lsig", "signature"),
         volatile=(
@@ -201,6 +203,15 @@ PLATFORMS: tuple[Scheme, ...] = (
         source="OneDrive and SharePoint download URLs carry tempauth for about an hour",
         needs=("tempauth",),
         secret=("tempauth",),
+    ),
+    Scheme(
+        name="vimeo",
+        source="seen on skyfire.vimeocdn.com: /<time>-0x<signature>/",
+        hint="-0x",
+        when=in_path(_VIMEO_PATH),
+        expires=path_time(_VIMEO_PATH),
+        secret=(path_secret(_VIMEO_PATH),),
+        volatile_path=_VIMEO_PATH,
     ),
     Scheme(
         name="patreon",

@@ -1,0 +1,142 @@
+"""What only looks temporary: a false alarm here would make people re-upload or hide what is public for ever."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from video_assets.urls import Kind, classify, fingerprint, redact
+
+MD5 = hashlib.md5(b"video", usedforsecurity=False).hexdigest()
+SHA1 = hashlib.sha1(b"video", usedforsecurity=False).hexdigest()
+SHA256 = hashlib.sha256(b"video").hexdigest()
+
+PERMANENT = [
+    # public objects
+    "https://x.supabase.co/storage/v1/object/public/videos/u/1.mp4",
+    "https://x.supabase.co/storage/v1/render/image/public/videos/u/1.png?width=300",
+    "https://x.supabase.co/storage/v1/object/public/sign/in.mp4?v=2",
+    "https://bucket.s3.amazonaws.com/a/b.mp4",
+    "https://bucket.s3.amazonaws.com/a/b.mp4?versionId=3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY.MTRCxf3vjVBH40Nr8X8gdRQBpUMLUo",
+    "https://bucket.s3.amazonaws.com/a/b.mp4?X-Amz-Expires=3600",
+    "https://bucket.s3.amazonaws.com/a/b.mp4?response-content-disposition=attachment%3B%20filename%3Da.mp4",
+    "https://bucket.s3.amazonaws.com/a/b.mp4?x-id=GetObject&partNumber=1",
+    "https://storage.googleapis.com/bucket/a.mp4?generation=1700000000000000",
+    "https://storage.googleapis.com/bucket/a.mp4?GoogleAccessId=x@y.iam.gserviceaccount.com",
+    "https://firebasestorage.googleapis.com/v0/b/x.appspot.com/o/v.mp4?alt=media",
+    "https://acct.blob.core.windows.net/c/v.mp4?snapshot=2026-01-01T00:00:00.0000000Z",
+    "https://acct.blob.core.windows.net/c/v.mp4?sv=2024-08-04&restype=container",
+    "https://pub-0123456789abcdef0123456789abcdef.r2.dev/v.mp4",
+    "https://f002.backblazeb2.com/file/bucket/v.mp4",
+    "https://bucket.oss-cn-beijing.aliyuncs.com/v.mp4?x-oss-process=video/snapshot,t_1000,f_jpg",
+    "https://b-125.cos.ap-guangzhou.myqcloud.com/v.mp4?imageMogr2/thumbnail/300x",
+    # cache busters and counters
+    "https://cdn.example.com/a.js?v=1699999999",
+    "https://cdn.example.com/a.js?t=1699999999",
+    "https://cdn.example.com/a.js?ts=1699999999999",
+    "https://cdn.example.com/a.js?_=1699999999999",
+    f"https://cdn.example.com/a.js?v={MD5}",
+    f"https://cdn.example.com/a.js?h={SHA1}",
+    f"https://cdn.example.com/a.{MD5}.js",
+    f"https://cdn.example.com/{SHA256}/v.mp4",
+    f"https://cdn.example.com/{MD5}/v.mp4",
+    f"https://cdn.example.com/media/{MD5}/thumbs/v.mp4",
+    "https://gitlab.com/x/-/raw/0123456789abcdef0123456789abcdef01234567/a.mp4",
+    "https://cdn.example.com/wp-content/uploads/2026/11/v.mp4?x=1",
+    "https://cdn.example.com/video-1.2.3.mp4",
+    "https://cdn.example.com/npm/video.js@8.3.0/dist/video.min.js",
+    "https://cdn.example.com/eyes.view.new/ew.ey.er",
+    # ordinary words
+    "https://example.com/what-expires-when-a-signature-is-stale",
+    "https://example.com/search?q=expires+signature+token",
+    "https://example.com/?title=Token%20expires%3A%20tomorrow",
+    "https://example.com/?expires=never&signature=none",
+    "https://example.com/?exp=1&s=thumbnail",
+    "https://example.com/?deadline=1800000000",
+    "https://example.com/?expires=1800000000",
+    "https://example.com/?expires=1800000000&hash=true",
+    "https://example.com/?expires=1800000000&s=large&t=12",
+    "https://example.com/?exp=experiment-a&token=free-trial",
+    "https://example.com/?token=free-trial-2024",
+    "https://example.com/?key=videos/2024/clip.mp4",
+    "https://example.com/?key=my-summer-holiday-video-final",
+    "https://example.com/?key=1234567890123456",
+    "https://example.com/?password=&secret=",
+    "https://example.com/?access_token=",
+    "https://example.com/list?page_token=CAUQAA0123456789abcdefXYZ&limit=3",
+    "https://example.com/list?pageToken=EAAaBlBUOkNBVQ0123456789&nextToken=AbC0123456789dEf",
+    "https://example.com/list?continuation=4qmFsgKbAhIYVUN1QVhGa2dzdzFMN3hhQ2Zu",
+    "https://example.com/list?cursor=eyJpZCI6MTIzfQ&order=asc",
+    "https://example.com/a?utm_source=x&utm_medium=y&utm_campaign=expires&gclid=Cj0KCQiA0123456789abcdef",
+    "https://example.com/a?fbclid=IwAR0123456789abcdefGHIJKLMNOP",
+    "https://example.com/share/0b5c8c3e-4f9d-4c8e-9b7a-2f1d3e5a7c9b",
+    "https://www.dropbox.com/s/abc123def456/v.mp4?dl=1",
+    "https://dl.dropboxusercontent.com/s/abc123def456/v.mp4",
+    "https://drive.google.com/uc?export=download&id=1A2b3C4d5E6f7G8h9I0jKlMnOpQrStUv",
+    "https://medium.com/@user/an-e-mail-me@example.com-in-the-path",
+    "https://example.com/users/me@example.com/v.mp4",
+    "https://user@example.com/v.mp4",
+    "mailto:user@example.com",
+    # signatures that only protect a transformation
+    f"https://x.imgix.net/a.png?w=400&s={MD5}",
+    "https://res.cloudinary.com/demo/image/upload/s--AbCd1234--/w_300/v1699999999/sample.jpg",
+    "https://thumbor.example.com/1ZtzRk4x9mSRGbhkkE5yhGKkq4E=/300x200/smart/example.com/a.jpg",
+    "https://imgproxy.example.com/AfrOrF3gWeDA6VOlDG4TzxMv39O7MXnF4CXpKUwGqRM/rs:fit:300/plain/https://example.com/a.jpg@webp",
+    f"https://camo.githubusercontent.com/{SHA256}/68747470733a2f2f6578616d706c652e636f6d2f612e706e67",
+    f"https://preview.redd.it/abc.jpg?width=640&crop=smart&auto=webp&s={SHA1}",
+    "https://i.ytimg.com/vi/abc/hqdefault.jpg?sqp=-oaymwEcCNACELwBSFXyq4qpAw4IARUAAIhCGAFwAcABBg==&rs=AOn4CLAbCdEf0123456789",
+    f"https://player.vimeo.com/external/123.hd.mp4?s={SHA1}&profile_id=175&oauth2_token_id=57447761",
+    # hosts that merely end, or begin, like a known one
+    "https://notreplicate.delivery/a/b.mp4",
+    "https://evilreplicate.delivery/a/b.mp4",
+    "https://replicate.delivery.example.com/a/b.mp4",
+    "https://example.com/replicate.delivery/a/b.mp4",
+    "https://replicate.com/p/abc",
+    "https://aiquickdraw.com/v.mp4",
+    "https://nottempfile.example.com/v.mp4",
+    "https://tempfile.aiquickdraw.com.example.com/v.mp4",
+    "https://klingai.com/share/bs2/x",
+    "https://notklingai.com/bs2/v.mp4",
+    "https://v3.fal.media/files/a/b.mp4",
+    "https://storage.cdn-luma.com/dream_machine/a/v.mp4",
+    "https://cdn.discordapp.com/emojis/123.png",
+    "https://cdn.discordapp.com/avatars/1/a_0123456789abcdef0123456789abcdef.gif?size=128",
+    f"https://customer-abc.cloudflarestream.com/{MD5}/manifest/video.m3u8",
+    f"https://videodelivery.net/{MD5}/thumbnails/thumbnail.jpg?time=4s",
+    "https://imagedelivery.net/ZWd9g1K7/abc/public",
+    "https://embed-ssl.wistia.com/deliveries/0123456789abcdef0123456789abcdef01234567.bin",
+    "https://stream.mux.com/abc/high.mp4",
+    "https://img.shields.io/badge/expires-1800000000-green",
+    # relative and empty
+    "/api/v3/videos/1/combined",
+    "videos/1.mp4",
+    "",
+    " ",
+    "?",
+    "#",
+    "https://",
+    "not a url at all",
+    "data:video/mp4;base64,AAAAIGZ0eXBpc29tAAACAGlzb21pc28yYXZjMW1wNDE=",
+]
+
+
+@pytest.mark.parametrize("url", PERMANENT)
+def test_a_lookalike_stays_permanent(url: str) -> None:
+    result = classify(url)
+    assert (result.kind, result.scheme, result.expires_at, result.secrets) == (Kind.PERMANENT, None, None, ())
+    assert result.carries_jwt is False
+    assert result.is_persistable
+
+
+@pytest.mark.parametrize(
+    "url",
+    [url for url in PERMANENT if "://" in url and not any(s in url for s in ("s=", "password", "signature"))],
+)
+def test_redacting_a_lookalike_changes_nothing(url: str) -> None:
+    assert redact(url) == url
+
+
+def test_version_and_file_ids_keep_fingerprints_apart() -> None:
+    base = "https://bucket.s3.amazonaws.com/v.mp4"
+    assert len({fingerprint(f"{base}?versionId={v}") for v in ("a", "b")} | {fingerprint(base)}) == 3
