@@ -32,8 +32,17 @@ class Services:
     observer: Observer | None = None
 
     def provider(self, name: str) -> Provider:
-        """The provider called ``name``. Raises UnknownProvider."""
-        return get_provider(name, self.settings)
+        """The provider called ``name``, one instance per process: it keeps its connections.
+
+        Raises UnknownProvider.
+        """
+        if name not in self._providers:
+            self._providers[name] = get_provider(name, self.settings)
+        return self._providers[name]
+
+    @cached_property
+    def _providers(self) -> dict[str, Provider]:
+        return {}
 
     @cached_property
     def rescuer(self) -> Rescuer:

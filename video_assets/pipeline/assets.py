@@ -27,7 +27,7 @@ def generation_request(context: dg.AssetExecutionContext, services: ServicesPara
     for key in context.partition_keys:
         try:
             result = submit_generation(
-                services.catalog, key, services.provider, services.settings, run_id=context.run_id
+                services.catalog, key, services.provider, services.settings, run_id=context.run.run_id
             )
         except GenerationNotFound as exc:
             problems.append(failure(str(exc), generation_id=key, remedy="Submit it, or delete this partition."))
@@ -84,7 +84,7 @@ provider_job = dg.AssetSpec(
 def video_preview(context: dg.AssetExecutionContext, services: ServicesParam):  # type: ignore[no-untyped-def]
     for key in context.partition_keys:
         files = make_previews(
-            services.catalog, services.storage, key, spool=services.settings.spool, run_id=context.run_id
+            services.catalog, services.storage, key, spool=services.settings.spool, run_id=context.run.run_id
         )
         metadata = reports.preview_metadata(files)
         if len(context.partition_keys) == 1:

@@ -31,16 +31,7 @@ def _partition_check(name: str) -> dg.AssetChecksDefinition:
             return dg.AssetCheckResult(passed=outcome.passed, metadata=reports.check_metadata(outcome))
         for key, outcome in outcomes.items():
             # A run over several partitions evaluates a check once; each partition gets its own answer here.
-            context.op_execution_context.log_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=reports.HOSTED_VIDEO,
-                    check_name=name,
-                    passed=outcome.passed,
-                    metadata=reports.check_metadata(outcome),
-                    partition=key,
-                    blocking=True,
-                )
-            )
+            reports.log_check(context.op_execution_context, key, outcome)
         return dg.AssetCheckResult(
             passed=not failed,
             metadata={"partitions": len(keys), "failed": len(failed), "sample": ", ".join(list(failed)[:20])},

@@ -6,6 +6,7 @@ start when several generations are ready: it logs a materialisation and the chec
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ import dagster as dg
 
 from video_assets.catalog import GenerationStatus, MediaState, queries
 from video_assets.catalog.models import utc_now
+from video_assets.catalog.queries import GenerationNotFound
 from video_assets.generations.control import revive_outputs
 from video_assets.pipeline import reports
 from video_assets.pipeline.partitions import generation_requests
@@ -52,7 +54,8 @@ def plan_outputs(context: dg.OpExecutionContext, services: ServicesParam) -> lis
     if SENSOR_TAG not in context.run_tags or PARENT_TAG in context.run_tags:
         # A person asked, or re-executed what failed: what was given up gets another chance, with a fresh link.
         for key in keys:
-            revive_outputs(services.catalog, key)
+            with suppress(GenerationNotFound):
+                revive_outputs(services.catalog, key)
     return plan(services, keys)
 
 
@@ -135,7 +138,14 @@ def plan(services: Services, generation_ids: Sequence[str], *, only_due: bool = 
     """
     with services.catalog.read() as session:
         if len(generation_ids) == 1:
-            generation = queries.get_generation(session, generation_ids[0])
+            try:
+                generation = queries.get_generation(session, generation_ids[0])
+            except GenerationNotFound as exc:
+                raise failure(
+                    str(exc),
+                    generation_id=generation_ids[0],
+                    remedy="Submit it, or delete this partition.",
+                ) from None
             if generation.status in (GenerationStatus.QUEUED, GenerationStatus.PROCESSING):
                 raise failure(
                     f"it is still {generation.status} at {generation.provider} ({generation.progress} %)",
@@ -175,16 +185,7 @@ def report_each(context: dg.OpExecutionContext, services: Services, generation_i
                 continue
         for name in CHECKS:
             outcome = services.verifier.check(name, key)
-            context.log_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=reports.HOSTED_VIDEO,
-                    check_name=name,
-                    passed=outcome.passed,
-                    metadata=reports.check_metadata(outcome),
-                    partition=key,
-                    blocking=True,
-                )
-            )
+            reports.log_check(context, key, outcome)
             if not outcome.passed:
                 unfinished.append(f"{key}: check {name} failed ({outcome.message})")
         if generation.status == GenerationStatus.COMPLETED:

@@ -10,7 +10,6 @@ from video_assets.pipeline.partitions import generation_requests
 submit_job = dg.define_asset_job(
     "submit_generation",
     dg.AssetSelection.assets("generation_request"),
-    partitions_def=generation_requests,
     description="Send one generation to its provider.",
 )
 
@@ -18,13 +17,13 @@ host_job = dg.define_asset_job(
     "host_video",
     dg.AssetSelection.assets("hosted_video", "video_preview").without_checks()
     | dg.AssetSelection.checks(*partition_checks),
-    partitions_def=generation_requests,
     description="Make one finished generation durable, prove it, and make its previews.",
 )
 
 verify_job = dg.define_asset_job(
     "verify_hosted_video",
     dg.AssetSelection.checks(*partition_checks),
+    # A job of checks only has no asset to infer its partitions from.
     partitions_def=generation_requests,
     description="Ask the five questions about one partition again, without storing anything.",
 )

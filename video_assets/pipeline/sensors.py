@@ -61,9 +61,13 @@ def new_generations(context: dg.SensorEvaluationContext, services: ServicesParam
 def provider_jobs(context: dg.SensorEvaluationContext, services: ServicesParam) -> dg.SensorResult:
     report = poll_due_jobs(services.catalog, services.provider, services.settings, budget_seconds=BUDGET_SECONDS)
     _warn(context, report.outcomes)
+    now = utc_now()
     with services.catalog.read() as session:
-        due = queries.outputs_due(session, now=utc_now(), limit=choices.BATCH * MAX_RUNS_PER_TICK)
-    runs = _run_requests(context, services, due)
+        due = queries.outputs_due(session, now=now, limit=choices.BATCH * MAX_RUNS_PER_TICK)
+    # What dies within the horizon is the duty of expiring_urls: a second run for the same link saves nothing.
+    horizon = now + services.settings.expiry_horizon
+    calm = [output for output in due if output.deadline_at is None or output.deadline_at > horizon]
+    runs = _run_requests(context, services, calm)
     if report.all_failed and not runs:
         # A bad key must not look like a quiet day.
         raise dg.Failure(
