@@ -64,6 +64,8 @@ _FIRST_WINDOW = 192
 _MARGIN = 48
 _MAX_PEELS = 12
 _QUOTE_REFERENCE = re.compile(r"&(?:amp;)*(?:#0*39|#[xX]0*27|apos);\Z")
+_PATH_WORD = re.compile(r"(?<![^\s\"'<>`=(,;|\[{])(?:\.{0,2}\\*+/|\?)[^\s\"'<>`]*+")
+_PATH_HEAD = re.compile(r"\.{0,2}/|\?")
 _PATH = re.compile(r"""\s*+["']?([\w.~%+,@-]*+[/?\\][^\s"<>`]*+)"?\s*+\Z""")
 
 
@@ -87,14 +89,18 @@ def whole_path(view: View) -> Candidate | None:
 
 
 def candidates(view: View, start: int, end: int) -> Iterator[Candidate]:
-    """Everything in ``view.text[start:end]`` that is written as a URL, in order, without overlaps."""
+    """Everything in ``view.text[start:end]`` that is written as a URL, in order.
+
+    Paths without a host come only when they carry something like a JWT; the URLs inside them come too.
+    """
     covered = start
-    for anchor in _anchors(view.text, start, end):
+    for anchor, head in _anchors(view.text, start, end):
         if anchor < covered:
             continue
-        candidate = _read(view, anchor, end, floor=start)
+        candidate = _read(view, anchor, end, head, floor=start)
         if candidate is not None:
-            covered = _raw_position(candidate.view, candidate.end, view)
+            if head is _HEAD:
+                covered = _raw_position(candidate.view, candidate.end, view)
             yield candidate
 
 
@@ -107,8 +113,8 @@ def _raw_position(inner: View, position: int, view: View) -> int:
     return position
 
 
-def _anchors(text: str, start: int, end: int) -> list[int]:
-    """Where schemes begin, in order."""
+def _anchors(text: str, start: int, end: int) -> list[tuple[int, re.Pattern[str]]]:
+    """Where URLs begin, in order, each with the pattern of its beginning."""
     found: list[int] = []
     for match in _PLAIN_SEPARATOR.finditer(text, start, end):
         scheme = _scheme_before(text, match.start(), start)
@@ -123,8 +129,15 @@ def _anchors(text: str, start: int, end: int) -> list[int]:
                     found.append(scheme)
     if text.count("//", start, end) > plain:
         found.extend(match.start() for match in _NO_SCHEME.finditer(text, start, end))
-    found.sort()
-    return found
+    anchors = [(anchor, _HEAD) for anchor in found]
+    if text.find("eyJ", start, end) >= 0:
+        anchors.extend(
+            (match.start(), _PATH_HEAD)
+            for match in _PATH_WORD.finditer(text, start, end)
+            if text.find("eyJ", *match.span()) >= 0
+        )
+    anchors.sort(key=lambda anchor: anchor[0])
+    return anchors
 
 
 def _scheme_before(text: str, colon: int, floor: int) -> int | None:
@@ -172,7 +185,7 @@ def _escaped_scheme_before(text: str, colon: int, floor: int) -> int | None:
     return None
 
 
-def _read(view: View, anchor: int, end: int, *, floor: int) -> Candidate | None:
+def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: int) -> Candidate | None:
     """The URL that begins at ``anchor``. Looks at a growing window, so that its cost is the URL's length."""
     before = view.text[anchor - 1] if anchor > floor else ""
     if before == ";" and _QUOTE_REFERENCE.search(view.text, max(floor, anchor - 24), anchor):
@@ -180,7 +193,7 @@ def _read(view: View, anchor: int, end: int, *, floor: int) -> Candidate | None:
     window = _FIRST_WINDOW
     while True:
         limit = min(end, anchor + window)
-        inner, start, stop, head_end = _peel(view, anchor, limit)
+        inner, start, stop, head_end = _peel(view, anchor, limit, head)
         if head_end < 0:
             if limit == end or window > _FIRST_WINDOW:
                 return None
@@ -192,18 +205,18 @@ def _read(view: View, anchor: int, end: int, *, floor: int) -> Candidate | None:
         window *= 4
 
 
-def _peel(view: View, anchor: int, limit: int) -> tuple[View, int, int, int]:
-    """``view.text[anchor:limit]`` without its escape layers: view, start, hard stop, end of its scheme or -1."""
+def _peel(view: View, anchor: int, limit: int, head: re.Pattern[str]) -> tuple[View, int, int, int]:
+    """``view.text[anchor:limit]`` without its escape layers: view, start, hard stop, end of its head or -1."""
     inner, start = view, anchor
     stop = _stop(view.text, anchor, limit)
     for _ in range(_MAX_PEELS):
-        codec, layer, stop = _next_layer(inner.text, start, stop)
+        codec, layer, stop = _next_layer(inner.text, start, stop, percent=head is _HEAD)
         if codec is None:
             break
         inner = View.inside(inner, start, stop, codec=codec, layer=layer)
         start, stop = 0, _stop(inner.text, 0, len(inner.text))
-    head = _HEAD.match(inner.text, start, stop)
-    return inner, start, stop, -1 if head is None else head.end()
+    matched = head.match(inner.text, start, stop)
+    return inner, start, stop, -1 if matched is None else matched.end()
 
 
 def _stop(text: str, start: int, limit: int) -> int:
