@@ -14,7 +14,7 @@ from video_assets.urls.documents.csv_spans import cells, sniff
 from video_assets.urls.documents.html_spans import Part, html_spans, looks_like_html
 from video_assets.urls.documents.json_spans import JsonString, json_strings, looks_like_json
 from video_assets.urls.documents.php_spans import looks_like_php, php_strings
-from video_assets.urls.documents.text_spans import Candidate, candidates, whole_path
+from video_assets.urls.documents.text_spans import Candidate, candidates, whole_path, whole_url_with_blanks
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.views import BareCell, PhpString, View
 
@@ -80,9 +80,9 @@ def _delimiter(text: str, declared: str | None) -> str | None:
 
 
 def _read_text(view: View) -> Iterator[Candidate]:
-    path = whole_path(view)
-    if path is not None:
-        yield path
+    whole = whole_path(view) or (whole_url_with_blanks(view) if view.depth else None)
+    if whole is not None:
+        yield whole
     yield from candidates(view, 0, len(view.text))
 
 

@@ -64,6 +64,10 @@ _FIRST_WINDOW = 192
 _MARGIN = 48
 _MAX_PEELS = 12
 _QUOTE_REFERENCE = re.compile(r"&(?:amp;)*(?:#0*39|#[xX]0*27|apos);\Z")
+_SPACED = re.compile(
+    r"https?://[^\s?#\"'<>`\\]++(?: [^\s?#\"'<>`\\:]++){1,20}+"
+    r"\?[^\s\"'<>`\\,;&]++(?:&(?!amp;)[^\s\"'<>`\\,;&]++)*+\Z"
+)
 _PATH_WORD = re.compile(r"(?<![^\s\"'<>`=(,;|\[{])(?:\.{0,2}\\*+/|\?)[^\s\"'<>`]*+")
 _PATH_HEAD = re.compile(r"\.{0,2}/|\?")
 _PATH = re.compile(r"""\s*+["']?([\w.~%+,@-]*+[/?\\][^\s"<>`]*+)"?\s*+\Z""")
@@ -86,6 +90,12 @@ def whole_path(view: View) -> Candidate | None:
             return Candidate(inner, start, end)
         inner = View.inside(inner, start, end, codec=codec, layer=layer)
     return None
+
+
+def whole_url_with_blanks(view: View) -> Candidate | None:
+    """The text as a whole, when it is one URL whose path was written with blanks instead of ``%20``."""
+    match = _SPACED.match(view.text)
+    return None if match is None else Candidate(view, *match.span())
 
 
 def candidates(view: View, start: int, end: int) -> Iterator[Candidate]:
