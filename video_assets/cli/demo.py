@@ -2,8 +2,330 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+from rich.table import Table
+from rich.text import Text
+
+from video_assets.catalog import GenerationStatus
+from video_assets.cli.failures import CommandFailed, ExitCode
+from video_assets.cli.output import (
+    JsonOption,
+    cell,
+    console,
+    note,
+    print_json,
+    say,
+    size_text,
+    status,
+    table,
+)
+from video_assets.cli.processes import ChildFailed, Stopped, Supervisor, free_ports, stopping_on_signals
+from video_assets.cli.stack import (
+    HOST,
+    Addresses,
+    Ports,
+    emulator_environment,
+    open_dagster,
+    require_free,
+    start_stack,
+)
+from video_assets.cli.watching import follow
+from video_assets.generations.intake import take_in
+from video_assets.services import open_services
+from video_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from video_assets.demo.evidence import Evidence
+    from video_assets.demo.leak_scan import LeakReport
+    from video_assets.emulator import Emulator
+
+MARKER = ".video-assets-demo"
+RUNS_SETTLE_SECONDS = 60.0
 
 
 def mount(app: typer.Typer) -> None:
     """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    home: Annotated[Path, typer.Option(help="Where it takes place; emptied at the start.")] = Path(".demo"),
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything up at the end, until Ctrl-C.")] = False,
+    port_base: Annotated[
+        int, typer.Option(min=0, max=65_000, help="Three ports from here on; 0 picks free ones.")
+    ] = 0,
+    timeout: Annotated[float, typer.Option(min=1, help="Longest wait in seconds for the dozen.")] = 180.0,
+    as_json: JsonOption = False,
+) -> None:
+    """A dozen generations over two emulated providers, with everything that goes wrong, made durable and proven.
+
+    Needs no key and no network. Exits 1 when any generation is neither safe nor accounted for.
+
+    \b
+    Examples:
+      video-assets demo
+      video-assets demo --keep         # then look around in the Dagster UI
+      video-assets demo --json | jq '.generations[] | {scene, status, saved_by}'
+    """
+    from video_assets.emulator import Emulator
+
+    began = time.monotonic()
+    home = home.absolute()
+    _start_afresh(home)
+    ports = Ports(port_base, port_base + 1, port_base + 2) if port_base else Ports(*free_ports(3))
+    require_free({"Dagster UI": ports.dagster, "media server": ports.media, "emulator": ports.emulator})
+    with stopping_on_signals() as stop_asked, contextlib.ExitStack() as stack:
+        emulator = stack.enter_context(Emulator(ports.emulator, state_dir=_folder(home / "emulator")))
+        settings = _settings(home, ports, emulator)
+        supervisor = stack.enter_context(Supervisor(home / "logs", stop_asked=stop_asked))
+        note("Starting the emulator, the media server and Dagster …")
+        try:
+            # The children's working folder holds no .env, so nobody's own configuration takes part.
+            addresses = start_stack(
+                supervisor,
+                settings,
+                ports,
+                environment=os.environ,
+                logs=home / "logs",
+                emulator=emulator,
+                folder=home,
+            )
+            if not as_json:
+                _announce(addresses, seconds=time.monotonic() - began)
+            evidence = _perform(
+                settings, addresses, emulator, supervisor, stop_asked, timeout=timeout, quiet=as_json
+            )
+            if not keep:
+                supervisor.stop()  # before the scan: what is only in memory is written then
+            leaks = _scan(home, emulator)
+            _report(evidence, leaks, seconds=time.monotonic() - began, as_json=as_json)
+            if keep and not stop_asked.is_set():
+                _keep_up(addresses, supervisor, stop_asked)
+        except Stopped:
+            raise CommandFailed("The demonstration was stopped before its end.", ExitCode.NEGATIVE) from None
+        except ChildFailed as exc:
+            if exc.last_words:
+                note(exc.last_words)
+            raise CommandFailed(str(exc), ExitCode.UNAVAILABLE) from None
+    accounted = all(one.accounted_for for one in evidence) and leaks.clean
+    raise typer.Exit(0 if accounted else 1)
+
+
+def _start_afresh(home: Path) -> None:
+    """Empty the folder, if it is one of ours."""
+    if home.exists():
+        if any(home.iterdir()) and not (home / MARKER).is_file():
+            raise CommandFailed(
+                f"{home} is not empty and was not made by the demonstration: give another folder with --home."
+            )
+        shutil.rmtree(home)
+    _folder(home)
+    (home / MARKER).write_text("`video-assets demo` empties this folder at each start.\n", encoding="utf-8")
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _settings(home: Path, ports: Ports, emulator: Emulator) -> Settings:
+    """The settings of the demonstration, made the environment of this process and its children.
+
+    Nobody's own keys, database or bucket take part.
+    """
+    for name in list(os.environ):
+        if name.upper().startswith("VIDEO_ASSETS_") or name == "DAGSTER_HOME":
+            del os.environ[name]
+    os.environ.update(emulator_environment(emulator))
+    os.environ.update(
+        {
+            "VIDEO_ASSETS_HOME": str(home),
+            "VIDEO_ASSETS_MEDIA_PORT": str(ports.media),
+            "VIDEO_ASSETS_PUBLIC_BASE_URL": f"http://{HOST}:{ports.media}/media",
+            "VIDEO_ASSETS_POLL_INTERVAL_SCALE": "0.2",
+        }
+    )
+    return Settings(_env_file=None)
+
+
+def _announce(addresses: Addresses, *, seconds: float) -> None:
+    say(f"Up after {seconds:.0f} s. Dagster UI {addresses.dagster} — emulator {addresses.emulator}")
+    say()
+    console().file.flush()
+
+
+def _perform(
+    settings: Settings,
+    addresses: Addresses,
+    emulator: Emulator,
+    supervisor: Supervisor,
+    stop_asked: Event,
+    *,
+    timeout: float,
+    quiet: bool,
+) -> list[Evidence]:
+    """Submit the dozen, wait, and gather the evidence while everything is still up."""
+    from video_assets.demo.evidence import gather
+    from video_assets.demo.scenes import SCENES
+
+    def look() -> None:
+        supervisor.check()
+        if stop_asked.is_set():
+            raise Stopped
+
+    services = open_services(settings)
+    try:
+        ids = [
+            take_in(services.catalog, scene.request(), services.provider(scene.provider)).generation.id
+            for scene in SCENES
+        ]
+        names = dict(zip(ids, (scene.name for scene in SCENES), strict=True))
+        follow(services.catalog, ids, quiet=quiet, timeout=timeout, names=names, on_look=look)
+        if not quiet:
+            say()
+            note("Settled. Now every source link dies, and the durable copies are fetched and decoded …")
+        with open_dagster(addresses.dagster_home) as instance:
+            _wait_for_runs(instance, supervisor)
+            return [
+                gather(
+                    scene,
+                    generation_id,
+                    catalog=services.catalog,
+                    verifier=services.verifier,
+                    emulator=emulator,
+                    sensor_of=lambda run_id: _sensor_of(instance, run_id),
+                    scratch=settings.spool,
+                )
+                for scene, generation_id in zip(SCENES, ids, strict=True)
+            ]
+    finally:
+        services.catalog.close()
+
+
+def _wait_for_runs(instance: DagsterInstance, supervisor: Supervisor) -> None:
+    """Let Dagster finish its checks and previews, so that the UI has the whole picture too."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    open_statuses = [
+        DagsterRunStatus.QUEUED,
+        DagsterRunStatus.NOT_STARTED,
+        DagsterRunStatus.STARTING,
+        DagsterRunStatus.STARTED,
+    ]
+    with contextlib.suppress(ChildFailed):
+        supervisor.wait_until(
+            lambda: instance.get_runs_count(RunsFilter(statuses=open_statuses)) == 0,
+            "Dagster's last run",
+            timeout=RUNS_SETTLE_SECONDS,
+            every=0.5,
+        )
+
+
+def _sensor_of(instance: DagsterInstance, run_id: str) -> str | None:
+    run = instance.get_run_by_id(run_id)
+    return run.tags.get("dagster/sensor_name") if run is not None else None
+
+
+def _scan(home: Path, emulator: Emulator) -> LeakReport:
+    from video_assets.demo.leak_scan import scan
+
+    return scan([home], emulator.issued_secrets())
+
+
+def _report(evidence: Sequence[Evidence], leaks: LeakReport, *, seconds: float, as_json: bool) -> None:
+    accounted = sum(one.accounted_for for one in evidence)
+    if as_json:
+        print_json(
+            {
+                "generations": [one.document() for one in evidence],
+                "accounted_for": accounted,
+                "leaks": {**asdict(leaks), "clean": leaks.clean},
+                "seconds": round(seconds, 1),
+            }
+        )
+        return
+    out = console()
+    out.print(_table(evidence))
+    for one in evidence:
+        if one.status == GenerationStatus.EXPIRED and one.proof_of_loss:
+            say(f"“{one.scene}”: {one.message}")
+        for problem in one.problems:
+            out.print(cell(f"✗ “{one.scene}”: {problem}", "bold red"))
+    _tell_leaks(leaks)
+    safe = sum(one.status == GenerationStatus.COMPLETED for one in evidence if one.accounted_for)
+    verdict = f"{accounted} of {len(evidence)} generations safe or accounted for"
+    out.print(
+        cell(verdict, "bold green" if accounted == len(evidence) and leaks.clean else "bold red"),
+        cell(f"({safe} safe, {accounted - safe} accounted for), {seconds:.0f} s."),
+    )
+
+
+def _table(evidence: Sequence[Evidence]) -> Table:
+    columns = (
+        "generation",
+        "provider",
+        "status",
+        "durable link",
+        ">size",
+        "sha256",
+        ">s",
+        "checks",
+        "source",
+        "plays",
+    )
+    made = table(*columns)
+    for one in evidence:
+        first: list[Text | str] = [
+            cell(one.scene, "bold"),
+            cell(one.provider),
+            status(one.status),
+        ]
+        last: list[Text | str] = [
+            "" if one.seconds_to_durable is None else f"{one.seconds_to_durable:.1f}",
+            cell(f"{one.checks_passed}/{one.checks}") if one.checks else "",
+            cell(" ".join(str(code) for code in sorted(set(one.source_answers))) or "—"),
+        ]
+        if not one.files:
+            made.add_row(*first, cell(one.reason), "", "", *last, "")
+        for number, file in enumerate(file for file in one.files if file.role == "video"):
+            shown: list[Text | str] = [cell(file.url), size_text(file.size), cell(file.sha256[:12])]
+            plays = cell(f"{file.frames} frames" if file.frames else "no", "" if file.frames else "bold red")
+            made.add_row(
+                *(first if not number else ["", "", ""]), *shown, *(last if not number else [""] * 3), plays
+            )
+    return made
+
+
+def _tell_leaks(leaks: LeakReport) -> None:
+    looked = f"{leaks.secrets} secrets in {leaks.files} files and {leaks.values} database values"
+    if leaks.clean:
+        say(f"No temporary link and no key was left behind: looked for {looked}.")
+        return
+    for leak in leaks.leaks[:20]:
+        console().print(cell(f"✗ secret {leak.fingerprint} stands in {leak.path} ({leak.where})", "bold red"))
+    for unread in leaks.unread:
+        console().print(cell(f"✗ could not be read: {unread}", "bold red"))
+    say(f"Looked for {looked}: {len(leaks.leaks)} found.")
+
+
+def _keep_up(addresses: Addresses, supervisor: Supervisor, stop_asked: Event) -> None:
+    say()
+    say("Still up, until Ctrl-C:")
+    say(f"  Dagster UI   {addresses.dagster}")
+    say(f"  Emulator     {addresses.emulator}")
+    say(f"  Catalog      VIDEO_ASSETS_HOME={addresses.home} video-assets list")
+    console().file.flush()
+    while not stop_asked.wait(0.5):
+        supervisor.check()

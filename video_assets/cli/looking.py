@@ -32,7 +32,7 @@ from video_assets.cli.output import (
     status,
     table,
 )
-from video_assets.cli.watching import follow, require_known
+from video_assets.cli.watching import require_known, show_following
 from video_assets.settings import get_settings
 
 WATCHED_AT_ONCE = 200
@@ -184,9 +184,7 @@ def _show_jobs(out: Console, view: GenerationView) -> None:
 def _show_outputs(out: Console, view: GenerationView) -> None:
     if not view.outputs:
         return
-    outputs = table(
-        "output", "state", "its link", ">tries", ">refreshes", "source (redacted)", "message", title="Outputs"
-    )
+    outputs = table("output", "state", "its link", ">tries", ">refreshes", "source", "message", title="Outputs")
     for output in view.outputs:
         countdown = deadline_text(output.deadline_at)
         outputs.add_row(
@@ -195,7 +193,7 @@ def _show_outputs(out: Console, view: GenerationView) -> None:
             cell("erased" if output.state == MediaState.STORED else countdown),
             str(output.attempts),
             str(output.refreshes),
-            cell(output.source_redacted),
+            cell((output.source_redacted or "").partition("?")[0]),
             cell(output.message),
         )
     out.print(outputs)
@@ -251,4 +249,4 @@ def watch(
             return
     if len(chosen) > WATCHED_AT_ONCE:
         raise CommandFailed(f"At most {WATCHED_AT_ONCE} generations can be watched at once: name fewer.")
-    raise typer.Exit(0 if follow(catalog, chosen, as_json=as_json, timeout=timeout) else 1)
+    raise typer.Exit(0 if show_following(catalog, chosen, as_json=as_json, timeout=timeout) else 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,6 +27,8 @@ from video_assets.urls import redact
 
 STOP_SECONDS = 8.0
 """How long a child may take to end after it was asked to, before its whole group is killed."""
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 LogLine = Callable[[str, str], None]
 """Hears ``(name of the child, redacted line)``."""
@@ -112,7 +115,7 @@ class Supervisor:
     def _drain(self, child: Child, stream: IO[bytes]) -> None:
         with stream, child.log.open("a", encoding="utf-8") as log:
             for raw in stream:
-                line = redact(raw.decode(errors="replace").rstrip())
+                line = redact(_COLOURS.sub("", raw.decode(errors="replace")).rstrip())
                 child.last_lines.append(line)
                 log.write(line + "\n")
                 log.flush()

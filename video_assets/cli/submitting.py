@@ -12,7 +12,7 @@ from video_assets.catalog import open_catalog
 from video_assets.cli.documents import generation_document
 from video_assets.cli.failures import CommandFailed
 from video_assets.cli.output import JsonOption, note, print_json, say
-from video_assets.cli.watching import follow
+from video_assets.cli.watching import show_following
 from video_assets.generations.intake import MAX_VERSIONS, GenerationRequest, Intake, check_request, take_in
 from video_assets.providers import PROVIDERS, get_provider
 from video_assets.settings import get_settings
@@ -84,7 +84,7 @@ def submit(
         return
     if not as_json:
         _show(intake, as_json=False)
-    all_completed = follow(catalog, [intake.generation.id], as_json=as_json)
+    all_completed = show_following(catalog, [intake.generation.id], as_json=as_json, timeout=None)
     raise typer.Exit(0 if all_completed else 1)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -69,40 +69,58 @@ def follow(
     catalog: Catalog,
     generation_ids: Sequence[str],
     *,
-    as_json: bool = False,
+    quiet: bool = False,
     timeout: float | None = None,
-    header: Callable[[], RenderableType] | None = None,
-) -> bool:
-    """Show ``generation_ids`` until each is settled; True when all are completed.
+    names: Mapping[str, str] | None = None,
+    on_look: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """Show ``generation_ids`` until each is settled, or ``timeout`` seconds are over; their last state.
 
-    Ends after ``timeout`` seconds too. With ``as_json`` nothing is shown on the way and one document at the end.
+    On a terminal a live table, into a pipe a line per change, with ``quiet`` nothing. ``names`` are shown beside
+    the ids; ``on_look`` is called before each look and may raise to end the watching.
     """
     stop_at = None if timeout is None else time.monotonic() + timeout
     out = console()
-    if as_json:
-        rows = _until_settled(catalog, generation_ids, stop_at, lambda rows: None)
-        print_json({"generations": [generation_document(row.generation) for row in rows]})
-    elif out.is_terminal:
-        with Live(console=out, refresh_per_second=8, transient=False) as live:
 
-            def draw(rows: list[Row]) -> None:
-                shown: RenderableType = live_table(rows)
-                live.update(Group(header(), shown) if header is not None else shown)
+    def watch(show: Callable[[list[Row]], None]) -> list[Row]:
+        return _until_settled(catalog, generation_ids, stop_at, show, on_look)
 
-            rows = _until_settled(catalog, generation_ids, stop_at, draw)
-    else:
-        rows = _until_settled(catalog, generation_ids, stop_at, _ChangedLines())
-    if any(not row.generation.status.settled for row in rows):
-        note("Not settled yet; look again with `video-assets watch`.")
+    if quiet:
+        return watch(lambda rows: None)
+    if not out.is_terminal:
+        return watch(_ChangedLines(names or {}))
+    with Live(console=out, refresh_per_second=8) as live:
+        return watch(lambda rows: live.update(live_table(rows, names or {})))
+
+
+def all_completed(rows: Sequence[Row]) -> bool:
+    """Whether everything that was watched is durable."""
     return bool(rows) and all(row.generation.status == GenerationStatus.COMPLETED for row in rows)
 
 
+def show_following(
+    catalog: Catalog, generation_ids: Sequence[str], *, as_json: bool, timeout: float | None
+) -> bool:
+    """``watch``: follow, then one document or a word about what is not settled. True when all are completed."""
+    rows = follow(catalog, generation_ids, quiet=as_json, timeout=timeout)
+    if as_json:
+        print_json({"generations": [generation_document(row.generation) for row in rows]})
+    elif any(not row.generation.status.settled for row in rows):
+        note("Not settled yet; look again with `video-assets watch`.")
+    return all_completed(rows)
+
+
 def _until_settled(
-    catalog: Catalog, generation_ids: Sequence[str], stop_at: float | None, show: Callable[[list[Row]], None]
+    catalog: Catalog,
+    generation_ids: Sequence[str],
+    stop_at: float | None,
+    show: Callable[[list[Row]], None],
+    on_look: Callable[[], None],
 ) -> list[Row]:
     away_since: float | None = None
     rows: list[Row] = []
     while True:
+        on_look()
         try:
             rows = read_rows(catalog, generation_ids)
             away_since = None
@@ -123,7 +141,8 @@ def _until_settled(
 class _ChangedLines:
     """One line per change, for logs and pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
         self._seen: dict[str, tuple[object, ...]] = {}
 
     def __call__(self, rows: list[Row]) -> None:
@@ -139,18 +158,29 @@ class _ChangedLines:
                 parts.append(f"{row.stored}/{row.outputs} files durable")
             if generation.reason:
                 parts.append(f"({generation.reason})")
+            if generation.id in self._names:
+                parts.append(f"“{self._names[generation.id]}”")
             out.print(cell("  ".join(parts)))
         out.file.flush()
 
 
-def live_table(rows: Sequence[Row]) -> Table:
+def live_table(rows: Sequence[Row], names: Mapping[str, str]) -> Table:
     """The table of ``watch``: progress, files, the soonest deadline, the time it took."""
-    made = table("generation", "provider", "status", "progress", ">files", "link", ">durable after", "age")
+    made = table(
+        "what" if names else "generation",
+        "provider",
+        "status",
+        "progress",
+        ">files",
+        "link",
+        ">durable after",
+        "age",
+    )
     for row in rows:
         generation = row.generation
         seconds = seconds_to_durable(generation)
         made.add_row(
-            cell(generation.id, "dim" if generation.status.settled else "bold"),
+            cell(names.get(generation.id, generation.id), "dim" if generation.status.settled else "bold"),
             cell(generation.provider),
             status(generation.status),
             _progress(generation),

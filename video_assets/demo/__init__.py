@@ -1,0 +1,1 @@
+"""The demonstration: a dozen generations, everything that goes wrong, and what must be true in the end."""
