@@ -14,7 +14,14 @@ from tests.catalog.building import a_generation
 from tests.catalog.conftest import MakeSettings
 from video_assets.catalog import Generation, database, migrations, open_catalog
 
-TABLES = {"event", "generation", "lease", "media_file", "output", "provider_job"}
+TABLES = {"event", "generation", "lease", "media_file", "output", "provider_job"} | {
+    "ledger_entry",
+    "ledger_image",
+    "legacy_batch",
+    "legacy_file",
+    "legacy_finding",
+    "legacy_source",
+}
 
 
 @pytest.fixture

@@ -81,8 +81,8 @@ def test_completed_means_that_every_version_delivered_and_every_file_is_durable(
     assert newest
     assert all(job.status is J.SUCCEEDED for job in newest)
     primary = [output for output in outputs if output.kind in PRIMARY_KINDS]
-    assert any(output.state is M.STORED for output in primary)
     current = {job.id for job in newest}
+    assert current <= {output.job_id for output in primary if output.state is M.STORED}
     assert all(output.state is M.STORED for output in primary if output.job_id in current)
 
 
@@ -124,6 +124,7 @@ EXAMPLES: list[tuple[GenerationStatus, list[JobStatus], list[tuple[str, MediaSta
     (G.FAILED, [J.SUCCEEDED, J.FAILED], [("video", M.STORED, None)], False),
     (G.FAILED, [J.UNCONFIRMED], [], False),
     (G.FAILED, [J.SUCCEEDED], [], False),
+    (G.FAILED, [J.SUCCEEDED, J.SUCCEEDED], [("video", M.STORED, None)], False),
     (G.FAILED, [J.SUCCEEDED], [("video", M.LOST, Reason.TOO_LARGE)], False),
     (G.EXPIRED, [J.SUCCEEDED], [("video", M.LOST, Reason.SOURCE_EXPIRED)], False),
     (G.CANCELLED, [J.CANCELLED], [], True),

@@ -21,8 +21,8 @@ from video_assets.urls.tokens import find_jwts
 
 ROWS_AT_ONCE = 100
 
-ENCRYPTED = "output", "temporary_url"
-"""The one column that may hold a temporary URL: as a Fernet token, while the row's state is pending."""
+ENCRYPTED = frozenset({("output", "temporary_url"), ("legacy_file", "temporary_url")})
+"""The columns that may hold a temporary URL: as a Fernet token, while the row's state is pending."""
 
 PROVENANCE = frozenset(
     {
@@ -34,6 +34,12 @@ PROVENANCE = frozenset(
         ("generation", "evidence"),
         ("event", "message"),
         ("event", "detail"),
+        ("legacy_file", "redacted"),
+        ("legacy_file", "message"),
+        ("legacy_file", "evidence"),
+        ("legacy_finding", "redacted"),
+        ("legacy_finding", "message"),
+        ("legacy_finding", "context"),
     }
 )
 """Columns that tell where a file came from. They are shown, never served as a video, so an address without any
@@ -145,7 +151,7 @@ def _stored_rows(
 
 
 def _offences(table: str, column: str, value: str, row: RowMapping) -> Iterator[_Offence]:
-    if (table, column) == ENCRYPTED and EncryptedText.is_token(value):
+    if (table, column) in ENCRYPTED and EncryptedText.is_token(value):
         if row["state"] != MediaState.PENDING:
             yield _Offence("", "encrypted", False, "an encrypted temporary URL that should have been erased")
         return
@@ -159,7 +165,7 @@ def _offences(table: str, column: str, value: str, row: RowMapping) -> Iterator[
     for token in tokens:
         if not any(finding.start <= token.start < finding.end for finding in findings):
             yield _Offence("", "jwt", True, value[token.start : token.end])
-    if (table, column) == ENCRYPTED and not findings and not tokens:
+    if (table, column) in ENCRYPTED and not findings and not tokens:
         yield _Offence("", None, False, "text that is not encrypted")
 
 

@@ -122,6 +122,9 @@ def standing(
         return Standing(G.FAILED, Reason.SUBMISSION_UNCONFIRMED, (unconfirmed[0].failure_message or "") + kept)
     if cancelled or (cancel_requested and not stored):
         return Standing(G.CANCELLED, None, ("Cancelled." + kept) if kept else "Cancelled on request.")
-    if not stored:
-        return Standing(G.FAILED, Reason.PROVIDER_ERROR, "The provider reported success without any output.")
+    delivered = {o.job_id for o in wanted if o.state == MediaState.STORED}
+    if not current <= delivered:
+        return Standing(
+            G.FAILED, Reason.PROVIDER_ERROR, "The provider reported success without any output." + kept
+        )
     return Standing(G.COMPLETED)

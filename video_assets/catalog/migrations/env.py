@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from video_assets.catalog import models  # noqa: F401  (fills the metadata)
+from video_assets.catalog import legacy, models  # noqa: F401  (fills the metadata)
 from video_assets.catalog.migrations import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
