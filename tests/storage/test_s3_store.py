@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import requests
 
 from video_assets.settings import Settings
-from video_assets.storage import ObjectMissing, StorageFailed, open_storage
+from video_assets.storage import ObjectMissing, StorageFailed, open_storage, s3_upload
 from video_assets.storage.policies import aws_public_read_policy
 from video_assets.storage.s3 import PART_SIZE, S3Storage
 
@@ -38,6 +39,11 @@ def script() -> Iterator[Scripted]:
 def wire(rclone: tuple[str, Path]) -> Iterator[Wire]:
     with relay(rclone[0]) as wire:
         yield wire
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_upload, "FIRST_WAIT", 0.01)
 
 
 def test_an_upload_is_one_put_that_carries_both_digests_and_the_cache_rule(
@@ -237,8 +243,6 @@ print(peak() - before)
 
 @pytest.mark.parametrize("threshold", [1000 * MiB, 5 * MiB])
 def test_memory_does_not_grow_with_the_file(s3: S3Storage, tmp_path: Path, threshold: int) -> None:
-    import hashlib
-
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc to read the peak memory")
     size = 200 * MiB

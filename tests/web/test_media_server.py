@@ -6,6 +6,7 @@ import http.client
 import random
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import pytest
 import requests
 
 from video_assets.settings import Settings
+from video_assets.storage import StorageFailed
 from video_assets.storage.signing import load_signing_key, sign_media_query
 
 from .conftest import CONTENT, KEY, MediaServer, running_media_server
@@ -310,3 +312,18 @@ def test_a_store_that_is_away_is_a_503_and_not_a_traceback(tmp_path: Path) -> No
         assert "nothing answers there" in log
         assert "Traceback" not in log
         assert "the-secret" not in log
+
+
+@pytest.mark.parametrize("content", ["", "not hexadecimal", "abcd"])
+def test_a_damaged_signing_key_is_named_and_never_used(tmp_path: Path, content: str) -> None:
+    (tmp_path / "media-signing.key").write_text(content)
+    with pytest.raises(StorageFailed, match=r"media-signing\.key is damaged"):
+        load_signing_key(Settings(_env_file=None, home=tmp_path))
+
+
+def test_many_processes_that_start_at_once_agree_on_one_signing_key(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, home=tmp_path / "home")
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: load_signing_key(settings), range(32)))
+    assert len(keys) == 1
+    assert [path.name for path in settings.home.iterdir()] == ["media-signing.key"]

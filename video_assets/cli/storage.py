@@ -85,9 +85,6 @@ def _open() -> tuple[Settings | None, DurableStorage | None, CheckLine | None]:
         return settings, open_storage(settings), None
     except StorageFailed as error:
         return settings, None, CheckLine("settings", "failed", "The settings allow no storage.", str(error))
-    except OSError as error:
-        remedy = f"VIDEO_ASSETS_HOME must be a folder this user may write: {error.strerror}."
-        return settings, None, CheckLine("settings", "failed", f"{settings.home} cannot be used.", remedy)
 
 
 def _create_bucket(storage: DurableStorage) -> CheckLine | None:

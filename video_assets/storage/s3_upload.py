@@ -24,6 +24,8 @@ from video_assets.storage.durable import StorageFailed
 from video_assets.storage.s3_faults import Refused, fault_of, fault_of_answer
 
 ATTEMPTS: Final = 4
+FIRST_WAIT: float = 0.4
+"""Seconds before the second try; doubled before each further one."""
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _BLOCK: Final = 256 * 1024
 # urllib3 sends under the connect timeout, and a block must leave within it: 13 KB/s is the slowest uplink.
@@ -80,7 +82,7 @@ class Uploader:
             except (Refused, urllib3.exceptions.HTTPError, OSError) as error:
                 if attempt >= ATTEMPTS or not fault_of(error).transient:
                     raise
-            time.sleep(min(0.2 * 2**attempt, 5.0) * random.uniform(0.5, 1.0))  # noqa: S311 - only spreads the load
+            time.sleep(FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))  # noqa: S311 - only spreads the load
             attempt += 1
 
     def _put_once(

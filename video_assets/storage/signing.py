@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from video_assets.settings import Settings
+from video_assets.storage.durable import StorageFailed
 
 MAX_SIGNED_SECONDS: Final = 7 * 24 * 3600
 """The longest life of a signed address: the limit of AWS Signature Version 4, kept for every store."""
@@ -51,15 +52,26 @@ def load_signing_key(settings: Settings) -> bytes:
     """The secret that signs addresses of the media server, 32 bytes.
 
     Derived from ``encryption_key`` when that is set, so that several machines agree; else read from
-    ``home/media-signing.key``, which is made on first use, readable by its owner only.
+    ``home/media-signing.key``, which is made on first use, readable by its owner only. Raises
+    :class:`StorageFailed` when that file can be neither made nor read.
     """
     if settings.encryption_key is not None:
         key = settings.encryption_key.get_secret_value().encode()
         return hmac.new(key, b"video-assets signed media addresses", hashlib.sha256).digest()
     path = settings.home / "media-signing.key"
-    if not path.exists():
-        _create_once(path, secrets.token_hex(32))
-    return bytes.fromhex(path.read_text("ascii").strip())
+    try:
+        if not path.exists():
+            _create_once(path, secrets.token_hex(32))
+        key = bytes.fromhex(path.read_text("ascii").strip())
+    except OSError as error:
+        raise StorageFailed(
+            f"{path} cannot be used: {error.strerror}. VIDEO_ASSETS_HOME must be a folder this user may write."
+        ) from None
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise StorageFailed(f"{path} is damaged. Remove it; links that were signed with it end.", retryable=False)
+    return key
 
 
 def _create_once(path: Path, text: str) -> None:
