@@ -55,7 +55,9 @@ def usage(session: Session) -> Sequence[Usage]:
         .group_by(col(Generation.owner), col(MediaFile.bucket))
         .order_by(size.desc(), col(Generation.owner), col(MediaFile.bucket))
     )
-    return [Usage(owner, bucket, files, int(total or 0)) for owner, bucket, files, total in session.exec(statement)]
+    return [
+        Usage(owner, bucket, files, int(total or 0)) for owner, bucket, files, total in session.exec(statement)
+    ]
 
 
 def totals(session: Session) -> Totals:
