@@ -87,4 +87,4 @@ def php_strings(text: str) -> Iterator[PhpSpan]:
 
 def looks_like_php(text: str) -> bool:
     """True when ``text`` holds at least one well-formed PHP string."""
-    return "s:" in text and next(php_strings(text), None) is not None
+    return ':"' in text and next(php_strings(text), None) is not None
