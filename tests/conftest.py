@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -42,4 +43,7 @@ def postgres_url() -> Iterator[NewDatabase]:
         return address.set(drivername="postgresql+psycopg2", database=name).render_as_string(hide_password=False)
 
     yield new_database
+    postmaster = server.get_postmaster_info().process
+    postmaster.send_signal(signal.SIGQUIT)  # at once, without a checkpoint: everything is deleted anyway
+    postmaster.wait(10)
     server.cleanup()
