@@ -1,0 +1,281 @@
+"""The saga: download → verify → journal → store → read back → commit and erase the temporary URL.
+
+All or nothing, for one file or for many, by one process or by several. This engine is the only road to
+``stored``. Every arrow above is a line between which the process may be killed:
+
+* before the journal row nothing exists outside the spool; the next try starts over;
+* after it, whatever reached the store lies under a key the row names, so the next try proves and adopts it,
+  overwrites it, or the sweep removes it;
+* the commit makes the copy public and erases the temporary URL in one transaction.
+
+A lease with a fencing token makes one worker the owner of a file; it is shown again inside the commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from video_assets.catalog import Catalog, CatalogError, leases
+from video_assets.catalog.models import utc_now
+from video_assets.media.probe import MediaFacts, NotPlayable, probe
+from video_assets.reasons import RETRY_POLICIES, Reason
+from video_assets.storage.durable import DurableStorage, StorageFailed
+from video_assets.transfer.cargo import (
+    MEDIA_KINDS,
+    Cargo,
+    LeaseLost,
+    Observer,
+    Outcome,
+    RescueFailed,
+    Result,
+    Step,
+    StoredCopy,
+)
+from video_assets.transfer.heartbeat import Heartbeat
+from video_assets.transfer.orders import Download
+from video_assets.urls import redact
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Saga:
+    """The engine with its tools; it is safe to use from many threads."""
+
+    catalog: Catalog
+    storage: DurableStorage
+    spool: Path
+    concurrency: int = 8
+    lease: timedelta = timedelta(seconds=120)
+    observer: Observer | None = None
+
+    def run(
+        self,
+        ids: Sequence[str],
+        load: Callable[[str], Cargo],
+        *,
+        run_id: str | None = None,
+        patience: timedelta = timedelta(),
+    ) -> list[Outcome]:
+        """Rescue every file, in the order given, ``concurrency`` at a time; outcomes in the same order.
+
+        A failure of one never touches another: it is recorded with its reason and next attempt and returned
+        as an outcome. ``load`` gives the cargo of one id, anew for every try. ``patience`` is how long in all to
+        wait for next attempts that are near. Raises only what makes every rescue senseless (CatalogError).
+        """
+        outcomes = {outcome.id: outcome for outcome in self._round(ids, load, run_id)}
+        stop_at = utc_now() + patience
+        while waiting := [
+            outcome
+            for outcome in outcomes.values()
+            if outcome.next_attempt_at is not None and outcome.next_attempt_at <= stop_at
+        ]:
+            soonest = min(outcome.next_attempt_at for outcome in waiting if outcome.next_attempt_at)
+            time.sleep(max((soonest - utc_now()).total_seconds(), 0))
+            due = [o.id for o in waiting if o.next_attempt_at and o.next_attempt_at <= utc_now()]
+            outcomes.update({outcome.id: outcome for outcome in self._round(due, load, run_id)})
+        return [outcomes[id_] for id_ in ids]
+
+    def _round(self, ids: Sequence[str], load: Callable[[str], Cargo], run_id: str | None) -> list[Outcome]:
+        if not ids:
+            return []
+        self.spool.mkdir(parents=True, exist_ok=True)
+        holder = leases.new_holder()
+        with (
+            Heartbeat(self.catalog, self.lease) as heartbeat,
+            ThreadPoolExecutor(min(self.concurrency, len(ids)), thread_name_prefix="rescue") as pool,
+        ):
+            return list(pool.map(lambda id_: self._rescue_one(load(id_), holder, heartbeat, run_id), ids))
+
+    def _rescue_one(self, cargo: Cargo, holder: str, heartbeat: Heartbeat, run_id: str | None) -> Outcome:
+        started = utc_now()
+        claim = self._claim(cargo, holder, run_id)
+        if isinstance(claim, Outcome):
+            return claim
+        with heartbeat.keeps(claim):
+            try:
+                self._saw(Step.CLAIMED, cargo)
+                size = self._save(cargo, claim, run_id)
+                seconds = (utc_now() - started).total_seconds()
+                return Outcome(cargo.id, Result.STORED, size=size, seconds=seconds)
+            except LeaseLost:
+                log.warning("%s: another worker has taken over", cargo.id)
+                return Outcome(cargo.id, Result.SKIPPED)
+            except RescueFailed as failure:
+                return self._record_failure(cargo, claim, failure, run_id)
+            finally:
+                with suppress(CatalogError), self.catalog.write() as session:
+                    leases.release(session, claim)
+
+    def _claim(self, cargo: Cargo, holder: str, run_id: str | None) -> Outcome | leases.Claim:
+        with self.catalog.write() as session:
+            if (outcome := cargo.settled(session)) is not None:
+                return outcome
+            claim = leases.acquire(session, cargo.resource, holder, ttl=self.lease)
+            if claim is None:
+                return Outcome(cargo.id, Result.SKIPPED, message="another worker has it")
+            if cargo.settled(session) is not None:
+                leases.release(session, claim)
+                return Outcome(cargo.id, Result.SKIPPED)
+            cargo.begin(session, run_id)
+            return claim
+
+    def _save(self, cargo: Cargo, claim: leases.Claim, run_id: str | None) -> int:
+        """Everything between the claim and the commit. Returns the size in bytes."""
+        with TemporaryDirectory(dir=self.spool, prefix="rescue-") as folder:
+            download = cargo.fetch(Path(folder), lambda step: self._saw(step, cargo))
+            self._saw(Step.DOWNLOADED, cargo)
+            facts = verify(cargo.kind, download)
+            self._saw(Step.VERIFIED, cargo)
+            with self._fenced(claim) as session:
+                key, known_before = cargo.journal(session, download, self.storage.bucket, run_id)
+            self._saw(Step.JOURNALED, cargo)
+            proof = self._adopt(key, download) if known_before else None
+            etag = None
+            if proof is None:
+                etag = self._store(key, download)
+                self._saw(Step.STORED, cargo)
+                proof = self._read_back(key, download)
+            self._saw(Step.READ_BACK, cargo)
+            url = self.storage.public_url(key)
+            copy = StoredCopy(self.storage.bucket, key, url, download, facts, proof, etag)
+            self._commit(cargo, claim, copy, run_id)
+            self._saw(Step.COMMITTED, cargo)
+            return download.size
+
+    # -- the store ------------------------------------------------------------------------------------------
+
+    def _adopt(self, key: str, download: Download) -> str | None:
+        """How the store proves that it holds these bytes already, from a try that was cut off; else None."""
+        try:
+            found = self.storage.head(key)
+            if found is None or found.size != download.size:
+                return None
+            return self.storage.read_back(key, size=download.size, sha256=download.sha256, md5=download.md5)
+        except StorageFailed:
+            return None
+
+    def _store(self, key: str, download: Download) -> str | None:
+        try:
+            stored = self.storage.put(
+                key,
+                download.path,
+                content_type=download.content_type,
+                sha256=download.sha256,
+                md5=download.md5,
+            )
+        except StorageFailed as exc:
+            raise RescueFailed(Reason.STORAGE_FAILED, str(exc)) from None
+        return stored.etag
+
+    def _read_back(self, key: str, download: Download) -> str:
+        try:
+            return self.storage.read_back(key, size=download.size, sha256=download.sha256, md5=download.md5)
+        except StorageFailed as exc:
+            self._remove(key)
+            raise RescueFailed(Reason.STORAGE_FAILED, f"The store gave other bytes back: {exc}") from None
+
+    def _remove(self, key: str) -> None:
+        try:
+            self.storage.delete(key)
+        except StorageFailed as exc:
+            log.warning("an object is left behind for the sweep: %s", exc)
+
+    # -- the catalog ----------------------------------------------------------------------------------------
+
+    def _commit(self, cargo: Cargo, claim: leases.Claim, copy: StoredCopy, run_id: str | None) -> None:
+        """One transaction: the copy becomes ours and the temporary URL is gone."""
+        try:
+            with self._fenced(claim) as session:
+                cargo.commit(session, copy, run_id)
+        except LeaseLost:
+            raise
+        except Exception as exc:
+            self._roll_back(cargo, copy.key)
+            if isinstance(exc, CatalogError):
+                raise RescueFailed(Reason.DB_CONFLICT, str(exc)) from None
+            if isinstance(exc, DBAPIError):
+                raise RescueFailed(
+                    Reason.DB_CONFLICT, f"The catalog refused the commit: {redact(str(exc.orig))}"
+                ) from None
+            raise
+
+    def _roll_back(self, cargo: Cargo, key: str) -> None:
+        """Remove what was uploaded, unless the commit did happen and only its answer was lost."""
+        try:
+            with self.catalog.read() as session:
+                if cargo.is_stored(session):
+                    return
+        except CatalogError:
+            # Nobody can tell: the pending row and the object stay together, for the next try or the sweep.
+            log.warning("%s: the commit is in doubt; its object is kept until the catalog answers", cargo.id)
+            return
+        self._remove(key)
+
+    @contextmanager
+    def _fenced(self, claim: leases.Claim) -> Iterator[Session]:
+        """A transaction that goes through only while the claim is still ours."""
+        with self.catalog.write() as session:
+            if not leases.holds(session, claim):
+                raise LeaseLost(claim.resource)
+            yield session
+
+    def _record_failure(
+        self, cargo: Cargo, claim: leases.Claim, failure: RescueFailed, run_id: str | None
+    ) -> Outcome:
+        policy = RETRY_POLICIES[failure.reason]
+        now = utc_now()
+        pause = policy.wait_after(cargo.attempts)
+        lost = failure.final or pause is None or (not failure.retryable and not policy.refresh_first)
+        next_attempt_at = None if lost else now + _pause(pause or policy.longest_wait, failure, cargo, now)
+        try:
+            with self._fenced(claim) as session:
+                cargo.record_failure(session, failure, lost=lost, next_attempt_at=next_attempt_at, run_id=run_id)
+        except LeaseLost:
+            return Outcome(cargo.id, Result.SKIPPED)
+        return Outcome(
+            cargo.id,
+            Result.LOST if lost else Result.WAITING,
+            failure.reason,
+            failure.message,
+            next_attempt_at=next_attempt_at,
+        )
+
+    def _saw(self, step: Step, cargo: Cargo) -> None:
+        log.debug("%s %s", cargo.id, step)
+        if self.observer is not None:
+            self.observer(step, cargo.id)
+
+
+def verify(kind: str, download: Download) -> MediaFacts | None:
+    """Prove that the file decodes. None for kinds that are not media. Raises RescueFailed."""
+    if kind not in MEDIA_KINDS:
+        return None
+    try:
+        return probe(download.path)
+    except NotPlayable as exc:
+        raise RescueFailed(
+            Reason.BAD_CONTENT,
+            f"The file does not play: {exc}.",
+            evidence={"size": download.size, "sha256": download.sha256, "when": utc_now()},
+        ) from None
+
+
+def _pause(wait: timedelta, failure: RescueFailed, cargo: Cargo, now: datetime) -> timedelta:
+    """The pause before the next try: what the source asked for, but never past the link's own death."""
+    if failure.retry_after is not None:
+        wait = max(wait, failure.retry_after)
+    if cargo.deadline_at is not None and cargo.deadline_at > now:
+        wait = min(wait, (cargo.deadline_at - now) / 2)
+    return wait
