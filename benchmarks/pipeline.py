@@ -248,7 +248,7 @@ def pipeline_stage(options: argparse.Namespace) -> dict[str, Any]:
                 raise SystemExit(f"not finished in 15 minutes: {counts}")
             time.sleep(0.2)
         elapsed = time.time() - first
-        jobs = {job["id"]: job for job in requests.get(f"{url}/control/jobs", timeout=30).json()["jobs"]}
+        jobs = {job["id"]: job for job in requests.get(f"{url}/control/jobs", timeout=30).json()}
         waits = []
         with services.catalog.read() as session:
             for generation_id in ids:

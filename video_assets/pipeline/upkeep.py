@@ -38,6 +38,7 @@ def tidy(context: dg.OpExecutionContext, services: ServicesParam) -> None:
             "removed_objects": report.removed_objects,
             "removed_journal_rows": report.removed_rows,
             "removed_scratch": report.removed_scratch,
+            "aborted_uploads": report.aborted_uploads,
             "leases_swept": swept,
             "stuck": len(stuck),
             "retired_partitions": retired,

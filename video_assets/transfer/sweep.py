@@ -5,6 +5,7 @@ Two kinds of leftover exist: a pending journal row (with or without its object),
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from video_assets.catalog.models import utc_now
 from video_assets.storage.durable import DurableStorage, StorageFailed
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass(slots=True)
 class SweepReport:
     """What one sweep did."""
@@ -28,6 +32,8 @@ class SweepReport:
     """Pending rows whose output is still to be rescued: the next try adopts or overwrites their object."""
     failed: int = 0
     removed_scratch: int = 0
+    aborted_uploads: int = 0
+    """Half-written uploads that the store itself was told to forget."""
 
 
 def sweep_leftovers(
@@ -44,6 +50,11 @@ def sweep_leftovers(
     for row in rows:
         _sweep_row(catalog, storage, row.id, report)
     report.removed_scratch = _sweep_scratch(spool, older_than)
+    try:
+        report.aborted_uploads = storage.abort_stale_uploads(older_than)
+    except StorageFailed as exc:
+        report.failed += 1
+        log.warning("half-written uploads could not be removed: %s", exc)
     return report
 
 
