@@ -18,7 +18,6 @@ from video_assets.catalog import Catalog, Lease, MediaFile, MediaState, Output, 
 from video_assets.catalog.models import utc_now
 from video_assets.storage.durable import DurableStorage, StorageFailed
 
-
 log = logging.getLogger(__name__)
 
 
