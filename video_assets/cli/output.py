@@ -84,6 +84,7 @@ def table(*columns: str, title: str | None = None) -> Table:
 def print_json(document: object) -> None:
     """Write one JSON document to standard output. Times are ISO 8601 in UTC; every text is redacted."""
     sys.stdout.write(to_json(document) + "\n")
+    sys.stdout.flush()
 
 
 def to_json(document: object, *, indent: int | None = 2) -> str:

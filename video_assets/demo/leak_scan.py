@@ -216,9 +216,7 @@ def _packed_runs(where: str, data: bytes) -> Iterator[tuple[str, bytes]]:
     for run in _PACKED_RUN.finditer(data):
         text = run[0].rstrip(b"=")
         try:
-            packed = base64.b64decode(
-                text + b"=" * (-len(text) % 4), altchars=b"-_" if b"-" in text or b"_" in text else None
-            )
+            packed = base64.b64decode(text.translate(_TO_STANDARD) + b"=" * (-len(text) % 4))
         except ValueError:
             continue
         yield from _unpacked(f"{where}, packed", packed[:16], io.BytesIO(packed), 1)
