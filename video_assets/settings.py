@@ -34,6 +34,11 @@ class Settings(BaseSettings):
         description="Fernet key that encrypts pending temporary URLs at rest. Empty means one is generated in "
         "`home/encryption.key` on first start, with a warning: set your own so that several machines share it.",
     )
+    ledger_key: SecretStr | None = Field(
+        None,
+        description="Fernet key, yours alone, that encrypts what legacy rows held before they were rewritten, so "
+        "that a rewrite can be undone. Needed by `legacy run` unless it is told `--no-undo`.",
+    )
 
     storage: Literal["local", "s3"] = Field(
         "local", description="Where durable copies live: a local folder, or any S3-compatible store."

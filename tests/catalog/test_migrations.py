@@ -15,6 +15,7 @@ from tests.catalog.conftest import MakeSettings
 from video_assets.catalog import Generation, database, migrations, open_catalog
 
 TABLES = {"event", "generation", "lease", "media_file", "output", "provider_job"} | {
+    "ledger_confirmation",
     "ledger_entry",
     "ledger_image",
     "legacy_batch",

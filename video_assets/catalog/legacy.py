@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from video_assets.catalog.columns import EncryptedText, UtcDateTime
+from video_assets.catalog.columns import EncryptedText, UtcDateTime, Word
 from video_assets.catalog.models import MediaState, utc_now
 
 
@@ -172,10 +172,13 @@ class LegacyBatch(SQLModel, table=True):
 
 
 class LedgerEntry(SQLModel, table=True):
-    """One change of one column of one row of a source. Never updated, never deleted."""
+    """One change of one column of one row, written before it is made. Never updated, never deleted."""
 
     __tablename__ = "ledger_entry"
-    __table_args__ = (Index("ix_ledger_entry_place", "source", "table_name", "row_key"),)
+    __table_args__ = (
+        Index("ix_ledger_entry_place", "source", "table_name", "row_key"),
+        Index("ix_ledger_entry_source_id", "source", "id"),
+    )
 
     id: int | None = Field(default=None, sa_column=_counter())
     at: datetime = _now()
@@ -183,7 +186,7 @@ class LedgerEntry(SQLModel, table=True):
     """Which rewrite or undo did it."""
     action: str = "rewrite"
     """``rewrite`` or ``undo``."""
-    undoes: int | None = None
+    undoes: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True, index=True))
     """For an undo: the entry it takes back."""
     source: str
     table_name: str
@@ -193,7 +196,35 @@ class LedgerEntry(SQLModel, table=True):
     """SHA-256 of the whole value before."""
     after_digest: str
     findings: dict[str, Any] = _json()
-    """Pointer → file id and SHA-256 of each place that changed."""
+    """Finding id → file id, SHA-256 and pointer of each place that changed."""
+
+
+class LedgerOutcome(StrEnum):
+    """What became of an entry."""
+
+    APPLIED = "applied"
+    VOID = "void"
+    """The source did not take the change: the value had changed, or the process died before."""
+    UNCLEAR = "unclear"
+    """The process died, and somebody changed the value since: it is neither the one before nor the one after."""
+
+
+class LedgerConfirmation(SQLModel, table=True):
+    """What became of an entry, written after the source answered. Append-only; an entry's newest row counts."""
+
+    __tablename__ = "ledger_confirmation"
+
+    id: int | None = Field(default=None, sa_column=_counter())
+    entry_id: int = Field(
+        sa_column=Column(
+            BigInteger().with_variant(Integer, "sqlite"),
+            ForeignKey("ledger_entry.id"),
+            nullable=False,
+            index=True,
+        )
+    )
+    at: datetime = _now()
+    outcome: LedgerOutcome = Field(sa_column=Column(Word(LedgerOutcome), nullable=False))
 
 
 class LedgerImage(SQLModel, table=True):

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from video_assets.catalog import Catalog, Lease, MediaFile, MediaState, Output, journal, queries
+from video_assets.catalog.legacy import LegacyFile
 from video_assets.catalog.models import utc_now
 from video_assets.storage.durable import DurableStorage, StorageFailed
 
@@ -48,6 +49,7 @@ def sweep_leftovers(
         rows = queries.pending_media(session, older_than=utc_now() - older_than)
     for row in rows:
         _sweep_row(catalog, storage, row.id, report)
+    _sweep_legacy(catalog, storage, report, older_than)
     report.removed_scratch = _sweep_scratch(spool, older_than)
     try:
         report.aborted_uploads = storage.abort_stale_uploads(older_than)
@@ -82,17 +84,45 @@ def _sweep_row(catalog: Catalog, storage: DurableStorage, media_id: str, report:
         report.removed_rows += 1
 
 
+def _sweep_legacy(catalog: Catalog, storage: DurableStorage, report: SweepReport, older_than: timedelta) -> None:
+    """Remove what was uploaded for files of legacy sources that were lost afterwards; their rows stay."""
+    with catalog.read() as session:
+        ids = session.exec(
+            select(LegacyFile.id).where(
+                LegacyFile.state == MediaState.LOST,
+                col(LegacyFile.key).is_not(None),
+                col(LegacyFile.updated_at) < utc_now() - older_than,
+            )
+        ).all()
+    for file_id in ids:
+        with catalog.write() as session:
+            file = session.get_one(LegacyFile, file_id, populate_existing=True, with_for_update=True)
+            if file.state != MediaState.LOST or file.key is None or _is_leased(session, f"legacy:{file_id}"):
+                report.kept += 1
+                continue
+            try:
+                report.removed_objects += storage.delete(file.key)
+            except StorageFailed as exc:
+                report.failed += 1
+                journal.record(session, "sweep_failed", str(exc), file=file_id)
+                continue
+            journal.record(session, "swept", f"removed the unfinished upload {file.key}", file=file_id)
+            file.bucket = file.key = None
+
+
 def _wanted(session: Session, media: MediaFile) -> bool:
     """Whether somebody will still finish this upload, or is at it."""
     if media.output_id is None:
         return False
-    lease = session.exec(
-        select(Lease).where(Lease.resource == f"output:{media.output_id}", col(Lease.expires_at) > utc_now())
-    ).first()
-    if lease is not None:
+    if _is_leased(session, f"output:{media.output_id}"):
         return True
     output = session.get(Output, media.output_id)
     return output is not None and output.state == MediaState.PENDING
+
+
+def _is_leased(session: Session, resource: str) -> bool:
+    statement = select(Lease.resource).where(Lease.resource == resource, col(Lease.expires_at) > utc_now())
+    return session.exec(statement).first() is not None
 
 
 def _sweep_scratch(spool: Path, older_than: timedelta) -> int:
@@ -119,9 +149,10 @@ def unknown_objects(catalog: Catalog, storage: DurableStorage, *, prefix: str = 
     unknown = []
     with catalog.read() as session:
         for item in storage.list(prefix):
-            row = session.exec(
-                select(MediaFile.id).where(MediaFile.bucket == storage.bucket, MediaFile.key == item.key)
-            ).first()
-            if row is None:
+            for table in (MediaFile, LegacyFile):
+                named = select(table.id).where(table.bucket == storage.bucket, table.key == item.key)
+                if session.exec(named).first() is not None:
+                    break
+            else:
                 unknown.append(item.key)
     return unknown

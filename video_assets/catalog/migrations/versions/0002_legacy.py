@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("run", sa.String(), nullable=False),
         sa.Column("action", sa.String(), nullable=False),
-        sa.Column("undoes", sa.Integer(), nullable=True),
+        sa.Column("undoes", sa.BigInteger(), nullable=True),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("table_name", sa.String(), nullable=False),
         sa.Column("row_key", sa.Text(), nullable=False),
@@ -33,6 +33,8 @@ def upgrade() -> None:
     with op.batch_alter_table("ledger_entry", schema=None) as batch_op:
         batch_op.create_index("ix_ledger_entry_place", ["source", "table_name", "row_key"], unique=False)
         batch_op.create_index(batch_op.f("ix_ledger_entry_run"), ["run"], unique=False)
+        batch_op.create_index("ix_ledger_entry_source_id", ["source", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_ledger_entry_undoes"), ["undoes"], unique=False)
 
     op.create_table(
         "legacy_batch",
@@ -107,6 +109,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "ledger_confirmation",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("entry_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_id"],
+            ["ledger_entry.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("ledger_confirmation", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_ledger_confirmation_entry_id"), ["entry_id"], unique=False)
+
+    op.create_table(
         "ledger_image",
         sa.Column("entry_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
@@ -168,6 +185,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_ledger_image_expires_at"))
 
     op.drop_table("ledger_image")
+    with op.batch_alter_table("ledger_confirmation", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_ledger_confirmation_entry_id"))
+
+    op.drop_table("ledger_confirmation")
     op.drop_table("legacy_source")
     with op.batch_alter_table("legacy_file", schema=None) as batch_op:
         batch_op.drop_index("ix_legacy_file_source_state_deadline")
@@ -180,6 +201,8 @@ def downgrade() -> None:
 
     op.drop_table("legacy_batch")
     with op.batch_alter_table("ledger_entry", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_ledger_entry_undoes"))
+        batch_op.drop_index("ix_ledger_entry_source_id")
         batch_op.drop_index(batch_op.f("ix_ledger_entry_run"))
         batch_op.drop_index("ix_ledger_entry_place")
 
