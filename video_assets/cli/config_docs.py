@@ -36,7 +36,7 @@ embedded media server.
 `video-assets config show` says what is in force and where each value came from. `video-assets doctor` says what
 is wrong with it, and what to do.
 
-Durations are written as seconds (`90`), as `HH:MM:SS`, or as ISO 8601 (`PT30M`). This file is generated: change
+Durations are written as `HH:MM:SS` (`00:30:00`) or as ISO 8601 (`PT30M`, `P1D`). This file is generated: change
 `video_assets/settings.py`, then run `video-assets config docs > docs/configuration.md`.
 """
 
