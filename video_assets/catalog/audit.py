@@ -10,10 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, Column, ColumnElement, RowMapping, String, Table, Text, cast, select, true
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    LargeBinary,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    cast,
+    select,
+    true,
+)
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Session, SQLModel
 
+from video_assets.catalog import legacy  # noqa: F401  (its tables are scanned too)
 from video_assets.catalog.columns import EncryptedText
 from video_assets.catalog.models import Generation, Lease, MediaState
 from video_assets.urls import find, redact
@@ -182,9 +195,9 @@ def _violation(table: Table, row: RowMapping, column: str, offence: _Offence) ->
 
 
 def _columns_with_text(table: Table, session: Session) -> list[Column[Any]]:
-    """The columns that can hold a URL: text and JSON; on SQLite all, because there any column can hold text."""
+    """Text and JSON columns; on SQLite all but bytes, because any column can hold text there."""
     if session.get_bind().dialect.name == "sqlite":
-        return list(table.columns)
+        return [column for column in table.columns if not isinstance(column.type, LargeBinary)]
     return [column for column in table.columns if isinstance(_stored_type(column.type), String | JSON)]
 
 
