@@ -16,7 +16,7 @@ _WORTH_A_LOOK = re.compile(
     r"[=@]|:\\*/|%3|\\u00|&#|/bot|e[yw][A-Za-z0-9]{6}|[_\-]\w|\w:|AIza|SG\.|ya29|EAA|[Bb]earer|[Bb]asic|BEARER|/.*/"
 )
 
-_WORD = re.compile(r"(?:[^\s\"'<>`\\]|\\++(?:[/=&?:]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})|'(?=[^\s\"'<>`]*[&=]))+")
+_WORD = re.compile(r"(?:[^\s\"'<>`\\]|\\{1,8}+(?:[/=&?:]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})|'(?=[^\s\"'<>`]*[&=]))+")
 _URL_MARK = re.compile(
     r"(?::|%(?:25){0,6}3[aA]|\\{1,4}u003[aA]|&#(?:58|x3[aA]);)"
     r"(?:\\{0,4}/|%(?:25){0,6}2[fF]|\\{1,4}u002[fF]|&#(?:47|x2[fF]);){2}"
@@ -27,7 +27,7 @@ _TRAILING = ".,;:!?)]}*"
 
 _EQUALS = r"(?:=|%(?:25){0,6}3[dD]|\\{1,4}u003[dD]|\\{1,4}x3[dD]|&#(?:61|x3[dD]);)"
 _QUOTE = r"(?:\\{0,7}[\"'`]|&quot;|&#(?:34|39);|%22)"
-_EDGE = r"(?:(?<![A-Za-z0-9_\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
+_EDGE = r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
 # name=value of a query, wherever it stands and however it is escaped
 _PAIR = re.compile(
     rf"{_EDGE}([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})({_EQUALS}{_QUOTE}?)"
@@ -35,7 +35,7 @@ _PAIR = re.compile(
 )
 # "name": "value" of JSON, of a Python repr, of a header list; name: value of a header line
 _MEMBER = re.compile(
-    rf"(?<![A-Za-z0-9_\-])([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}b?{_QUOTE}|{_QUOTE}?:\s{{1,3}})"
+    rf"(?<![A-Za-z0-9_.\-])([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}b?{_QUOTE}|{_QUOTE}?:\s{{1,3}})"
     r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
 )
 _AUTHORIZATION = re.compile(
@@ -195,7 +195,7 @@ def _likely_secrets(parts: Parts) -> list[Span]:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    name = name.lower()
+    name = name.lower().rpartition(".")[2]
     if name in _NEVER or MARKER in value or len(value) < 4 or value.lower() in _HARMLESS:
         return False
     if name in _SECRET_NAMES:
@@ -214,7 +214,7 @@ def _hide_pair(match: re.Match[str]) -> str:
 
 def _hide_member(match: re.Match[str]) -> str:
     name, between, value = match.groups()
-    lower = name.lower()
+    lower = name.lower().rpartition(".")[2]
     if MARKER in value or lower in _NEVER:
         return match.group()
     word, blank, rest = value.partition(" ")

@@ -101,7 +101,7 @@ _UPYUN = re.compile(r"^(?P<secret>[0-9A-Fa-f]{8})(?P<time>[0-9]{10})$")
 _EDGE_CACHE = re.compile(r"(?:^|[~&])Expires=(?P<time>[0-9]{9,12})(?:[~&]|$)", re.IGNORECASE)
 _EDGE_CACHE_SECRET = re.compile(r"(?:^|[~&])(?:Signature|hmac)=(?P<secret>[^~&]+)", re.IGNORECASE)
 _EDGE_CACHE_PATH = re.compile(
-    r"/(?:edge-cache-token|[A-Za-z_\-]{0,40})=?[^/]{0,2000}?\bExpires=(?P<time>[0-9]{9,12})[^/]*?\bSignature=(?P<secret>[^/&~]+)"
+    r"/edge-cache-token=(?=[^/]*?Expires=(?P<time>[0-9]{9,12}))[^/]*?(?:Signature|hmac)=(?P<secret>[^/&~]+)"
 )
 _ORACLE_PAR = re.compile(r"^/p/(?P<secret>[A-Za-z0-9_\-%.~+=]{16,})/n/[^/]+/(?:b|u)/")
 _VENDOR_V4 = re.compile(r"^x-([a-z0-9]{2,12})-signature$")

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from video_assets.urls import moments
 from video_assets.urls.classification import Bound, Kind
-from video_assets.urls.parts import Parts, Span
+from video_assets.urls.parts import Parts, Span, percent_decode
 from video_assets.urls.schemes.model import (
     Death,
     Scheme,
@@ -34,7 +34,7 @@ _AIRTABLE = re.compile(r"^(?:/[^/]{1,20}){2,6}?/(?P<time>[0-9]{13})/(?P<secret>.
 _TELEGRAM = re.compile(r"/bot(?P<secret>[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,})(?=/|$)")
 _TELEGRAM_FILE = re.compile(r"^/file/bot[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}/")
 _RAILS = re.compile(
-    r"(?P<secret>(?P<payload>eyJfcmFpbHMi[A-Za-z0-9+/_\-]{8,}+(?:=|%3[dD]){0,2})--(?P<mac>[0-9a-f]{40,128}))"
+    r"(?<![A-Za-z0-9+_\-])(?P<secret>(?P<payload>eyJfcmFpbHMi(?:[A-Za-z0-9+_]|-(?!-)|%2[bBfF]){8,}+(?:=|%3[dD]){0,2})--(?P<mac>[0-9a-f]{40,128}))"
 )
 _DROPBOX_TEMPORARY = re.compile(r"^/(?:cd/[0-9]{1,4}/[a-z_]{1,20}|apitl/[0-9]{1,4})/(?P<secret>[^/]+)")
 _VIMEO_PATH = re.compile(r"/(?P<time>[0-9]{10})-0x(?P<secret>[0-9a-f]{40,64})(?=/)")
@@ -44,8 +44,7 @@ def _rails_end(parts: Parts) -> Death:
     """The earliest ``exp`` of the signed messages; ``null`` there means the id is for ever."""
     ends = []
     for match in _RAILS.finditer(parts.text):
-        payload = re.sub(r"%3[dD]", "=", match["payload"])
-        message = (read_json_object(decode_base64(payload)) or {}).get("_rails")
+        message = (read_json_object(decode_base64(percent_decode(match["payload"]))) or {}).get("_rails")
         if isinstance(message, dict):
             ends.append(claim_time(message.get("exp")))
     return Death(moments.earliest(*ends))
