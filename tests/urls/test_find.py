@@ -77,6 +77,12 @@ def test_what_belongs_to_a_url_stays(tail: str) -> None:
     assert urls(f"see {TEMPORARY}{tail} there") == [TEMPORARY + tail]
 
 
+@pytest.mark.parametrize("tail", [".", "!", ")", "?", "'", "*", "..."])
+def test_a_value_that_is_one_url_is_that_url_whatever_its_last_character(tail: str) -> None:
+    assert urls(json.dumps({"u": TEMPORARY + tail})) == [TEMPORARY + tail]
+    assert urls(f'<a href="{TEMPORARY}{tail}">') == [TEMPORARY + tail]
+
+
 @pytest.mark.parametrize("separator", [",", ";", "|", "\n", " ", '","', "\\n", "&quot;,&quot;"])
 def test_urls_in_a_row_are_told_apart(separator: str) -> None:
     assert urls(f"{TEMPORARY}{separator}{CREDENTIAL}") == [TEMPORARY, CREDENTIAL]
@@ -230,11 +236,19 @@ def test_a_bare_csv_cell_ends_at_its_delimiter() -> None:
     assert urls(f"id,url,at\n1,{TEMPORARY},2026-11-20\n2,{CREDENTIAL},\n") == [TEMPORARY, CREDENTIAL]
     assert urls(f"1;{TEMPORARY};x\n2;{PERMANENT};y\n") == [TEMPORARY]
     assert urls(f"1\t{TEMPORARY}\tx", "text/tab-separated-values") == [TEMPORARY]
+    row = json.dumps({"a": 1, "u": TEMPORARY})
+    assert [finding.pointer for finding in find(f"1\t{row}\n2\t{row}\n")] == ["/u", "/u"]
 
 
 def test_a_comma_inside_a_url_of_running_text_belongs_to_it() -> None:
     url = TEMPORARY.replace("clip", "w_300,h_200,clip")
     assert urls(f"{url}\n{url}\n") == [url, url]
+
+
+def test_the_images_of_a_srcset_are_told_apart() -> None:
+    first, second = TEMPORARY.replace("&", "&amp;"), CREDENTIAL
+    page = f'<img srcset="{first} 1x, {second} 2x" style="background:url(&quot;{first}&quot;)">'
+    assert urls(page) == [TEMPORARY, CREDENTIAL, TEMPORARY]
 
 
 def test_html_attributes_scripts_and_text_are_read() -> None:

@@ -80,7 +80,7 @@ def _delimiter(text: str, declared: str | None) -> str | None:
 
 
 def _read_text(view: View) -> Iterator[Candidate]:
-    whole = whole_path(view) or (whole_url_with_blanks(view) if view.depth else None)
+    whole = whole_path(view) or whole_url_with_blanks(view)
     if whole is not None:
         yield whole
     yield from candidates(view, 0, len(view.text))
@@ -98,6 +98,7 @@ def _read_json(view: View) -> Iterator[Candidate]:
                     layer="json",
                     pointer=found.pointer,
                     in_key=found.is_key,
+                    is_value=True,
                 )
             )
         else:
@@ -123,7 +124,7 @@ def _read_csv(view: View, delimiter: str) -> Iterator[Candidate]:
         if not may_contain(text[cell.start : cell.end]):
             continue
         if cell.quoted:
-            yield from _read(View.inside(view, cell.start, cell.end, codec=CSV, layer="csv"))
+            yield from _read(View.inside(view, cell.start, cell.end, codec=CSV, layer="csv", is_value=True))
         else:
             yield from _read(BareCell(view, cell.start, cell.end, delimiter=delimiter))
 
@@ -136,8 +137,9 @@ def _read_html(view: View) -> Iterator[Candidate]:
         if span.part is Part.RAW:
             yield from _read(View.inside(view, span.start, span.end))
         else:
-            inner = View.inside(view, span.start, span.end, codec=HTML, layer="html")
-            if span.part is Part.VALUE:
+            is_value = span.part is Part.VALUE
+            inner = View.inside(view, span.start, span.end, codec=HTML, layer="html", is_value=is_value)
+            if is_value:
                 yield from _read(inner)
             else:
                 yield from candidates(inner, 0, len(inner.text))

@@ -68,9 +68,9 @@ _SPACED = re.compile(
     r"https?://[^\s?#\"'<>`\\]++(?: [^\s?#\"'<>`\\:]++){1,20}+"
     r"\?[^\s\"'<>`\\,;&]++(?:&(?!amp;)[^\s\"'<>`\\,;&]++)*+\Z"
 )
-_PATH_WORD = re.compile(r"(?<![^\s\"'<>`=(,;|\[{])(?:\.{0,2}\\*+/|\?)[^\s\"'<>`]*+")
+_PATH_START = re.compile(r"(?<![^\s\"'<>`=(,;|\[{])(?:\.{0,2}\\*+/|\?)")
 _PATH_HEAD = re.compile(r"\.{0,2}/|\?")
-_PATH = re.compile(r"""\s*+["']?([\w.~%+,@-]*+[/?\\][^\s"<>`]*+)"?\s*+\Z""")
+_PATH = re.compile(r"""\s*+["']?([\w.~%+,@-]*+[/?\\][^\s"<>`\u3002\uff0e\uff61]*+)"?\s*+\Z""")
 
 
 def whole_path(view: View) -> Candidate | None:
@@ -94,7 +94,7 @@ def whole_path(view: View) -> Candidate | None:
 
 def whole_url_with_blanks(view: View) -> Candidate | None:
     """The text as a whole, when it is one URL whose path was written with blanks instead of ``%20``."""
-    match = _SPACED.match(view.text)
+    match = _SPACED.match(view.text) if view.is_value else None
     return None if match is None else Candidate(view, *match.span())
 
 
@@ -103,14 +103,17 @@ def candidates(view: View, start: int, end: int) -> Iterator[Candidate]:
 
     Paths without a host come only when they carry something like a JWT; the URLs inside them come too.
     """
-    covered = start
+    covered = covered_by_path = start
     for anchor, head in _anchors(view.text, start, end):
-        if anchor < covered:
+        if anchor < covered or (head is _PATH_HEAD and anchor < covered_by_path):
             continue
         candidate = _read(view, anchor, end, head, floor=start)
         if candidate is not None:
+            reached = _raw_position(candidate.view, candidate.end, view)
             if head is _HEAD:
-                covered = _raw_position(candidate.view, candidate.end, view)
+                covered = reached
+            else:
+                covered_by_path = reached
             yield candidate
 
 
@@ -141,13 +144,23 @@ def _anchors(text: str, start: int, end: int) -> list[tuple[int, re.Pattern[str]
         found.extend(match.start() for match in _NO_SCHEME.finditer(text, start, end))
     anchors = [(anchor, _HEAD) for anchor in found]
     if text.find("eyJ", start, end) >= 0:
-        anchors.extend(
-            (match.start(), _PATH_HEAD)
-            for match in _PATH_WORD.finditer(text, start, end)
-            if text.find("eyJ", *match.span()) >= 0
-        )
+        anchors.extend((anchor, _PATH_HEAD) for anchor in _path_starts(text, start, end))
     anchors.sort(key=lambda anchor: anchor[0])
     return anchors
+
+
+def _path_starts(text: str, start: int, end: int) -> Iterator[int]:
+    """Where paths begin that have something like a JWT before their word ends."""
+    token = stop = start
+    for match in _PATH_START.finditer(text, start, end):
+        if token < match.end():
+            token = text.find("eyJ", match.end(), end)
+            if token < 0:
+                return
+        if stop < match.end():
+            stop = _stop(text, match.end(), end)
+        if token < stop:
+            yield match.start()
 
 
 def _scheme_before(text: str, colon: int, floor: int) -> int | None:
@@ -210,7 +223,8 @@ def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: in
         else:
             stop = _soft_stop(inner.text, start, head_end, stop, before)
             if limit == end or _raw_position(inner, stop, view) < limit - _MARGIN:
-                stop = _without_trailing(inner.text, head_end, stop, before)
+                if not (view.is_value and anchor == 0 and _raw_position(inner, stop, view) == len(view.text)):
+                    stop = _without_trailing(inner.text, head_end, stop, before)
                 return Candidate(inner, start, stop) if stop > head_end else None
         window *= 4
 

@@ -42,8 +42,11 @@ class View:
         layer: str | None = None,
         pointer: str | None = None,
         in_key: bool = False,
+        is_value: bool = False,
     ) -> None:
         self.parent = parent
+        self.is_value = is_value
+        """The format itself says that this text is one value: a string, a cell, an attribute."""
         self.start = start
         self.end = start + len(text) if end is None else end
         self.codec = codec
@@ -73,6 +76,7 @@ class View:
         layer: str | None = None,
         pointer: str | None = None,
         in_key: bool = False,
+        is_value: bool = False,
     ) -> View:
         """The view of ``parent.text[start:end]``, decoded by ``codec``."""
         return cls(
@@ -84,6 +88,7 @@ class View:
             layer=layer,
             pointer=pointer,
             in_key=in_key,
+            is_value=is_value,
         )
 
     def _decode(self, codec: Codec, raw: str) -> str:
@@ -176,7 +181,7 @@ class PhpString(View):
     """The inside of ``s:12:"..."``: an edit inside also corrects the byte length in front."""
 
     def __init__(self, parent: View, start: int, end: int, *, length_start: int, length_end: int) -> None:
-        super().__init__(parent.text[start:end], parent=parent, start=start, end=end, layer="php")
+        super().__init__(parent.text[start:end], parent=parent, start=start, end=end, layer="php", is_value=True)
         self._length_start = length_start
         self._length_end = length_end
 
@@ -195,7 +200,7 @@ class BareCell(View):
     """A CSV cell without quotes: when an edit needs them, the whole cell is quoted."""
 
     def __init__(self, parent: View, start: int, end: int, *, delimiter: str) -> None:
-        super().__init__(parent.text[start:end], parent=parent, start=start, end=end, layer="csv")
+        super().__init__(parent.text[start:end], parent=parent, start=start, end=end, layer="csv", is_value=True)
         self._special = frozenset(delimiter + '"\r\n')
 
     def lift(self, edits: list[Edit]) -> list[Edit]:
