@@ -25,13 +25,8 @@ def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-JWT = ".".join(
-    (
-        b64(b'{"alg":"HS256","typ":"JWT"}'),
-        b64(json.dumps({"exp": 1795230145}).encode() * 3),
-        b64(bytes(range(32))),
-    )
-)
+HEADER = b64(b'{"alg":"HS256","typ":"JWT"}')
+JWT = ".".join((HEADER, b64(json.dumps({"exp": 1795230145, "bucket": "a" * 40}).encode()), b64(bytes(range(32)))))
 KEY = "key_" + "0123456789abcdef" * 4
 URL = f"https://media.example.com/v.mp4?_jwt={JWT}&x=1"
 
