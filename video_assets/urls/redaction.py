@@ -7,16 +7,21 @@ from collections.abc import Iterable
 
 from video_assets.urls.analysis import analyse, merge
 from video_assets.urls.parts import Parts, Span
+from video_assets.urls.schemes import SCHEMES
 from video_assets.urls.tokens import KNOWN_KEY, MARKER, TOKEN_EDGE, is_key, is_random
 
 _MAX_ROUNDS = 12
+_LEAST_REPEATED = 12  # shorter ones may be words of their own
+_MOST_REPEATED = 50  # a text with more is a list of links, not one link told twice
 
 # Without one of these signs a text holds nothing that any rule below would hide.
 _WORTH_A_LOOK = re.compile(
-    r"[=@]|:\\*/|%3|\\u00|&#|/bot|e[yw][A-Za-z0-9]{6}|[_\-]\w|\w:|AIza|SG\.|ya29|EAA|[Bb]earer|[Bb]asic|BEARER|/.*/"
+    r"[=@:/%\\&]|['\"] ?,|[-_.][A-Za-z0-9]{16}|e[yw][A-Za-z0-9]{6}|AIza|EAA|[Bb]earer |[Bb]asic |[Tt]oken "
 )
 
-_WORD = re.compile(r"(?:[^\s\"'<>`\\]|\\{1,8}+(?:[/=&?:]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})|'(?=[^\s\"'<>`]*[&=]))+")
+_WORD = re.compile(
+    r"(?:[^\s\"'<>`\\]|\\{1,8}+(?:[/=&?:]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})|'(?=[^\s\"'<>`]*[&=]))+"
+)
 _URL_MARK = re.compile(
     r"(?::|%(?:25){0,6}3[aA]|\\{1,4}u003[aA]|&#(?:58|x3[aA]);)"
     r"(?:\\{0,4}/|%(?:25){0,6}2[fF]|\\{1,4}u002[fF]|&#(?:47|x2[fF]);){2}"
@@ -25,7 +30,7 @@ _NEXT_URL = re.compile(r"[,|;](?=https?:\\{0,4}/)", re.IGNORECASE)
 _SCHEME_BEFORE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*$")
 _TRAILING = ".,;:!?)]}*"
 
-_EQUALS = r"(?:=|%(?:25){0,6}3[dD]|\\{1,4}u003[dD]|\\{1,4}x3[dD]|&#(?:61|x3[dD]);)"
+_EQUALS = r"(?:[ \t]{0,2}=[ \t]{0,2}|%(?:25){0,6}3[dD]|\\{1,4}u003[dD]|\\{1,4}x3[dD]|&#(?:61|x3[dD]);)"
 _QUOTE = r"(?:\\{0,7}[\"'`]|&quot;|&#(?:34|39);|%22)"
 _EDGE = r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
 # name=value of a query, wherever it stands and however it is escaped
@@ -35,7 +40,7 @@ _PAIR = re.compile(
 )
 # "name": "value" of JSON, of a Python repr, of a header list; name: value of a header line
 _MEMBER = re.compile(
-    rf"(?<![A-Za-z0-9_.\-])([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}b?{_QUOTE}|{_QUOTE}?:\s{{1,3}})"
+    rf"(?<![A-Za-z0-9_.\-])([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}b?{_QUOTE}|{_QUOTE}?:\s{{0,3}})"
     r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
 )
 _AUTHORIZATION = re.compile(
@@ -47,31 +52,28 @@ _BARE_TOKEN = re.compile(
 )
 _TELEGRAM = re.compile(r"(?<=/bot)[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}")
 
-# Names whose value is always secret, whatever it looks like ...
-_SECRET_NAMES = frozenset(
-    """
-    signature sig lsig x-amz-signature x-amz-security-token x-amz-s3session-token x-goog-signature x-goog-security-token
-    x-oss-signature x-oss-security-token q-signature x-cos-security-token x-tos-signature x-tos-security-token
-    x-obs-security-token x-bce-security-token security-token securitytoken x-signature _jwt jwt access_token
-    accesstoken access-token refresh_token refreshtoken id_token auth_token authtoken auth-token api_key apikey api-key
-    x-api-key xi-api-key x-goog-api-key x-auth-token x-access-token x-subscription-token subscription-key
-    ocp-apim-subscription-key client_secret clientsecret client-secret secret secret_key secretkey app_secret
-    api_secret password passwd pwd passphrase private_token private-token temp_url_sig upsig ssig txsecret
-    wowzatokenhash ik-s pbs token-hash hdnts hdnea hdntl __token__ __cld_token__ __gda__ hmac bcdn_token fastly_token
-    fastly-token edge-cache-token auth_key cloudfront-signature cloudfront-policy aws_secret_access_key aws_session_token
-    aws-secret-access-key aws-session-token secretaccesskey sessiontoken session_token session-token x-amz-cf-signature tempauth
-    proxy-authorization authorization x-registry-auth signing_key signing-secret webhook_secret webhook-secret
-    csrf_token csrftoken jsessionid phpsessid sessionid session_id set-cookie cookie aws_session_id rlkey
-    """.split()
-)
-# ... and those where it is, when it looks drawn by a machine.
 _LIKELY_NAMES = frozenset(
-    """
-    token key sign hash-token policy auth oh hm _upt secure verify credential credentials sv-token code st
-    download_token file_token user_token bearer nonce state e-token x-token ticket license_key
-    """.split()
+    "token key sign policy auth oh hm _upt secure verify credential credentials sv-token code st t s e a h md5 hash"
+    " download_token file_token user_token bearer nonce x-token ticket license_key".split()  # noqa: SIM905
 )
-# Headers whose value may hold several words.
+"""Names whose value is secret when it looks drawn by a machine."""
+_DIGEST_NAMES = frozenset({"md5", "hash", "t", "s", "e", "a", "h", "st", "nonce"})
+"""Secret inside a URL that the table knows; in plain text they are checksums, counters and columns."""
+_SECRET_NAMES = (
+    frozenset(name for scheme in SCHEMES for name in scheme.secret if isinstance(name, str)) - _LIKELY_NAMES
+) | frozenset(
+    """
+    security-token _jwt jwt hmac hdnts hdnea hdntl __token__ __cld_token__ __gda__ bcdn_token edge-cache-token auth_key
+    access_token accesstoken access-token refresh_token refreshtoken auth_token authtoken auth-token session_token
+    sessiontoken session-token private_token private-token api_key apikey api-key x-api-key xi-api-key x-goog-api-key
+    x-auth-token x-access-token x-subscription-token subscription-key ocp-apim-subscription-key client_secret
+    clientsecret client-secret secret secret_key secretkey app_secret api_secret signing_key signing-secret
+    webhook_secret webhook-secret password passwd pwd passphrase cloudfront-signature cloudfront-policy
+    aws_secret_access_key aws_session_token secretaccesskey authorization proxy-authorization x-registry-auth
+    csrf_token csrftoken jsessionid phpsessid sessionid session_id set-cookie cookie rlkey q-signature
+    """.split()  # noqa: SIM905
+)
+"""Names whose value is secret whatever it looks like: those of the scheme table, of headers and of settings."""
 _PARTS_OF_NAMES = ("token", "secret", "passw", "signature", "apikey", "api_key", "api-key", "hmac")
 _HARMLESS = frozenset(
     """true false null none undefined yes no on off expired invalid missing required valid ok unsigned-payload bearer basic""".split()
@@ -106,7 +108,7 @@ def redact(text: str) -> str:
 
 
 def _once(text: str) -> str:
-    text = _hide(text, _url_secrets(text))
+    text = _hide_everywhere(text, merge(_url_secrets(text)))
     if "=" in text or "%" in text or "\\" in text or "&#" in text:
         text = _PAIR.sub(_hide_pair, text)
     if ":" in text or "'" in text or '"' in text:
@@ -119,16 +121,22 @@ def _once(text: str) -> str:
     return KNOWN_KEY.sub(MARKER, text)
 
 
-def _hide(text: str, spans: Iterable[Span]) -> str:
+def _hide_everywhere(text: str, spans: list[Span]) -> str:
+    """Hide the spans, and what stood there wherever else the text repeats it."""
+    if not spans:
+        return text
     pieces = []
     done = 0
-    for start, end in merge(list(spans)):
+    for start, end in spans:
         pieces += [text[done:start], MARKER]
         done = end
-    if not pieces:
-        return text
     pieces.append(text[done:])
-    return "".join(pieces)
+    hidden = "".join(pieces)
+    secrets = {text[start:end] for start, end in spans if end - start >= _LEAST_REPEATED}
+    if len(secrets) <= _MOST_REPEATED:
+        for secret in sorted(secrets, key=len, reverse=True):
+            hidden = hidden.replace(secret, MARKER)
+    return hidden
 
 
 # --- URLs -------------------------------------------------------------------------------------------------------
@@ -176,7 +184,9 @@ def _secrets_of(text: str, start: int, end: int) -> list[Span]:
     raw_span = analysis.spelling.raw_span
     for span in _likely_secrets(analysis.parts):
         raw_start, raw_end = raw_span(*span)
-        if not any(a < raw_end and b > raw_start for a, b in analysis.secrets):  # the table knows which part of it
+        if not any(
+            a < raw_end and b > raw_start for a, b in analysis.secrets
+        ):  # the table knows which part of it
             spans.append((raw_start, raw_end))
     return [(max(start, start + a - prefix), start + b - prefix) for a, b in spans if b - prefix > 0 and b > a]
 
@@ -201,13 +211,14 @@ def _is_secret(name: str, value: str) -> bool:
     if name in _SECRET_NAMES:
         return True
     if name in _LIKELY_NAMES:
-        return is_key(value)
+        return name not in _DIGEST_NAMES and is_key(value)
     return any(part in name for part in _PARTS_OF_NAMES) and is_random(value)
 
 
 def _hide_pair(match: re.Match[str]) -> str:
     name, equals, value = match.groups()
-    if _is_secret(name, value):
+    is_spaced = equals != equals.strip()  # "signature = None" is a sentence or code, not a query
+    if _is_secret(name, value) and (not is_spaced or is_random(value, least=8)):
         return f"{name}{equals}{MARKER}"
     return match.group()
 
@@ -231,10 +242,12 @@ def _hide_member(match: re.Match[str]) -> str:
 def _member(whole: str, name: str, before: str, value: str, after: str) -> str:
     if len(value) < 4 or value.lower() in _HARMLESS:
         return whole
+    if before.endswith(":"):  # a canonical header, or any two things with a colon between them
+        return f"{before}{MARKER}{after}" if name in _SECRET_NAMES and is_random(value) else whole
     quoted = before[-1:] in "\"'`"
     is_secret = (
         name in _SECRET_NAMES and (quoted or is_random(value, least=6) or any(c.isdigit() for c in value))
-    ) or (name in _LIKELY_NAMES and is_key(value))
+    ) or (name in _LIKELY_NAMES and name not in _DIGEST_NAMES and is_key(value))
     if not is_secret and any(part in name for part in _PARTS_OF_NAMES):
         is_secret = is_random(value)
     return f"{before}{MARKER}{after}" if is_secret else whole
