@@ -64,6 +64,9 @@ def only(content: str | bytes, content_type: str | None = None) -> Finding:
         ("curl -L ", "\\\n  -o x"),
         ("log: ", "\\n next"),
         ("srcset=", " 2x,"),
+        ("<", "|label>"),
+        ("[img]", "[/img]"),
+        ("[url=", "]x[/url]"),
     ],
 )
 def test_the_text_around_a_url_is_not_part_of_it(before: str, after: str) -> None:
@@ -310,14 +313,14 @@ def test_a_finding_shows_no_secret_when_printed() -> None:
     assert "hunter2hunter2" not in str(finding)
 
 
-DEEP = 100_000
+DEEP = 30_000
 
 
 @pytest.mark.parametrize(
     "hostile",
     [
-        "[" * DEEP,
-        '{"a":' * DEEP,
+        "[" * 100_000,
+        '{"a":' * 100_000,
         '"' * DEEP,
         "\\" * DEEP,
         '\\"' * DEEP,

@@ -98,6 +98,16 @@ def test_the_length_of_a_custom_php_object_is_corrected() -> None:
     )
 
 
+def test_php_in_a_database_dump_is_corrected_although_it_is_escaped() -> None:
+    def dump(url: str) -> str:
+        value = php_dump({"it's": url, "é": json.dumps({"u": url})}).decode()
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace('"', '\\"')
+        return f"INSERT INTO wp_options VALUES (1,'it''s','{escaped}','{url}');\n"
+
+    assert replace(dump(TEMPORARY), {TEMPORARY: NEW}) == dump(NEW)
+    assert len(find(dump(TEMPORARY))) == 3
+
+
 def test_php_session_data_is_corrected_too() -> None:
     document = "user|" + php_dump({"u": TEMPORARY}).decode() + "lang|" + php_dump("en").decode()
     expected = "user|" + php_dump({"u": PERMANENT}).decode() + "lang|" + php_dump("en").decode()

@@ -35,8 +35,8 @@ class Finding:
     url: str = field(repr=False)
     """The URL itself, decoded and unescaped. A secret."""
     layers: tuple[str, ...]
-    """The formats it is wrapped in, outermost first: ``json``, ``php``, ``csv``, ``html``, ``percent``, and
-    ``escape`` for backslashes outside a JSON document."""
+    """The formats it is wrapped in, outermost first: ``json``, ``php``, ``csv``, ``html``, ``percent``,
+    ``sql`` and ``escape`` for backslashes outside a JSON document."""
     pointers: tuple[str | None, ...] = field(repr=False)
     """One RFC 6901 pointer per ``json`` layer, outermost first; None where it would be absurdly long. Tokens are
     the document's own keys, so a pointer can hold a secret when a key does."""

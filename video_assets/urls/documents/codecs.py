@@ -169,11 +169,35 @@ class DoubledQuotes:
         return {'"'}
 
 
+class SqlEscapes:
+    r"""The inside of a quoted SQL string as ``mysqldump`` writes it: ``\'`` or ``''`` is one quote."""
+
+    trigger = ""
+    pattern = re.compile(r"\\(.)|''", re.DOTALL)
+
+    def decode(self, match: re.Match[str]) -> str | None:
+        """The escaped character; letters that stand for another one are those of MySQL."""
+        letter = match.group(1)
+        return "'" if letter is None else _SQL_LETTERS.get(letter, letter)
+
+    def encode(self, character: str, *, lower_case: bool) -> str:
+        """A backslash before the character."""
+        return "\\" + character
+
+    def must_escape(self, new: str, plain: Set[str], *, ascii_only: bool) -> Set[str]:
+        """Quotes and backslashes."""
+        return frozenset("'\"\\")
+
+
+_SQL_LETTERS = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
+
+
 JSON = JsonEscapes()
 STRING = StringEscapes()
 HTML = Entities()
 PERCENT = Percent()
 CSV = DoubledQuotes()
+SQL = SqlEscapes()
 
 
 def decoded(codec: Codec, raw: str) -> str:

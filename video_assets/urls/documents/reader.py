@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from video_assets.urls.documents.codecs import CSV, HTML, JSON
+from video_assets.urls.documents.codecs import CSV, HTML, JSON, SQL
 from video_assets.urls.documents.csv_spans import cells, sniff
 from video_assets.urls.documents.html_spans import Part, html_spans, looks_like_html
 from video_assets.urls.documents.json_spans import JsonString, json_strings, looks_like_json
@@ -29,6 +29,8 @@ _ONE_URL = re.compile(
     r"(?:&(?![A-Za-z#][A-Za-z0-9]*;)[A-Za-z0-9\-._~/?#@:$+=%]*[A-Za-z0-9\-_/=])*+\Z"
 )
 """A text that is one plain URL: the usual case, worth a short way."""
+_ESCAPED_PHP = re.compile(r's:[0-9]{1,10}:\\"')
+_SQL_STRING = re.compile(r"'((?:[^'\\]|\\.|'')*+)", re.DOTALL)
 _TYPES = {
     "json": re.compile(r"json|ndjson|jsonlines|jsonl", re.IGNORECASE),
     "html": re.compile(r"html|xml|svg", re.IGNORECASE),
@@ -64,6 +66,8 @@ def _read(view: View, declared: str | None = None) -> Iterator[Candidate]:
         yield from _read_csv(view, delimiter)
     elif looks_like_php(text):
         yield from _read_php(view)
+    elif _ESCAPED_PHP.search(text):
+        yield from _read_sql(view)
     elif declared == "html" or looks_like_html(text):
         yield from _read_html(view)
     else:
@@ -115,6 +119,19 @@ def _read_php(view: View) -> Iterator[Candidate]:
                 PhpString(view, span.start, span.end, length_start=span.length_start, length_end=span.length_end)
             )
         position = span.end
+    yield from candidates(view, position, len(text))
+
+
+def _read_sql(view: View) -> Iterator[Candidate]:
+    """A dump whose strings hold PHP: their lengths count what the escapes stand for."""
+    position = 0
+    text = view.text
+    for match in _SQL_STRING.finditer(text):
+        start, end = match.span(1)
+        yield from candidates(view, position, start)
+        if may_contain(text[start:end]):
+            yield from _read(View.inside(view, start, end, codec=SQL, layer="sql", is_value=True))
+        position = end
     yield from candidates(view, position, len(text))
 
 

@@ -272,6 +272,8 @@ def _soft_stop(text: str, start: int, head_end: int, stop: int, before: str) -> 
     for match in _SOFT.finditer(text, head_end, stop):
         position, mark = match.start(), match.group()
         if mark in opened:
+            if text.startswith("[/", position):  # the closing tag of a forum post
+                return position
             opened[mark] += 1
         elif mark in _CLOSES:
             opened[_CLOSES[mark]] -= 1
@@ -280,7 +282,9 @@ def _soft_stop(text: str, start: int, head_end: int, stop: int, before: str) -> 
             if opened[_CLOSES[mark]] < 0 and (mark != ")" or before == "("):
                 return position
         elif mark == "'" or mark == "|":
-            if before == mark or (mark == "|" and text.startswith("http", position + 1)):
+            if before == mark or (
+                mark == "|" and (before in {"<", "["} or text.startswith("http", position + 1))
+            ):
                 return position
         elif mark in "\u3002\uff0e\uff61":
             if position > authority_end or not text[position + 1 : position + 2].isalnum():
