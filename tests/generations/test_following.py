@@ -90,3 +90,17 @@ def test_a_round_without_time_left_reports_what_it_did_not_reach(world: World) -
     report = poll_due_jobs(world.services.catalog, world.services.provider, world.settings, budget_seconds=0.0)
     assert report.due == 3
     assert report.out_of_time == 3
+
+
+def test_a_job_the_provider_forgot_before_we_saw_its_output_is_expired_with_evidence(
+    world: World, emulator: Emulator
+) -> None:
+    key = world.request("forgotten [emulator: refresh=gone]")
+    world.submit(key)
+    task = world.task(key)
+    world.until(lambda: emulator.phase(task) is Phase.SUCCEEDED)
+    world.services.provider("runway").poll(task)  # somebody else looked first; the next to ask is told 404
+    world.follow(key)
+    generation = world.generation(key)
+    assert generation.status == GenerationStatus.EXPIRED
+    assert task in str(generation.evidence)

@@ -17,6 +17,7 @@ from video_assets.catalog.models import (
     utc_now,
 )
 from video_assets.catalog.states import move_generation, standing
+from video_assets.reasons import Reason
 
 
 def settle(session: Session, generation_id: str, *, run_id: str | None = None) -> Generation:
@@ -40,7 +41,12 @@ def settle(session: Session, generation_id: str, *, run_id: str | None = None) -
         generation.completed_at = generation.completed_at or now
     if found.status is GenerationStatus.EXPIRED:
         generation.evidence = {
-            output.id: output.evidence for output in outputs if output.state == MediaState.LOST
+            **{output.id: output.evidence for output in outputs if output.state == MediaState.LOST},
+            **{
+                job.id: {"when": str(job.finished_at), "task_id": job.task_id, "said": job.failure_message}
+                for job in jobs
+                if job.failure_code == Reason.SOURCE_GONE
+            },
         }
     generation.updated_at = now
     if generation.status != before:

@@ -117,7 +117,9 @@ def standing(
         return Standing(G.EXPIRED if gone else G.FAILED, lost[0].reason, (lost[0].message or "") + kept)
     if failed:
         reason = failed[0].failure_code or str(Reason.PROVIDER_REFUSED)
-        return Standing(G.FAILED, reason, (failed[0].failure_message or "The provider's job failed.") + kept)
+        # The provider forgot the job before its output could be seen: gone, not refused.
+        status = G.EXPIRED if reason == Reason.SOURCE_GONE else G.FAILED
+        return Standing(status, reason, (failed[0].failure_message or "The provider's job failed.") + kept)
     if unconfirmed:
         return Standing(G.FAILED, Reason.SUBMISSION_UNCONFIRMED, (unconfirmed[0].failure_message or "") + kept)
     if cancelled or (cancel_requested and not stored):

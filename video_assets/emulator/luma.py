@@ -132,7 +132,7 @@ class Luma:
         page = jobs[offset : offset + limit]
         return Reply.of(
             {
-                "generations": [self._describe(job, request.host) for job in page],
+                "generations": [self._describe(job, request.host, asked=False) for job in page],
                 "count": len(page),
                 "has_more": offset + limit < len(jobs),
                 "limit": limit,
@@ -140,11 +140,12 @@ class Luma:
             }
         )
 
-    def _describe(self, job: Job, host: str) -> dict[str, Any]:
+    def _describe(self, job: Job, host: str, *, asked: bool = True) -> dict[str, Any]:
+        """The generation as Luma shows it; a listing does not count as asking for this one."""
         phase, _ = self._board.look(job)
         assets, reason = None, None
         if phase is Phase.SUCCEEDED:
-            urls = signed_urls(self._links, job, host, Scheme.S3)
+            urls = signed_urls(self._links, job, host, Scheme.S3, counted=asked)
             assets = {asset.kind: url for asset, url in zip(job.assets, urls, strict=True)} | {
                 "progress_video": None
             }

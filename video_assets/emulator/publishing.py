@@ -6,9 +6,10 @@ from video_assets.emulator.jobs import Job
 from video_assets.emulator.links import LinkOffice, Scheme
 
 
-def signed_urls(links: LinkOffice, job: Job, host: str, scheme: Scheme) -> list[str]:
+def signed_urls(links: LinkOffice, job: Job, host: str, scheme: Scheme, *, counted: bool = True) -> list[str]:
     """One signed URL per output, in the order of the job's assets. Counts as showing the outputs once."""
-    dead = job.faulty("dead_links", job.next_finished_request())
+    shown = job.next_finished_request() if counted else job.finished_requests
+    dead = job.faulty("dead_links", shown)
     urls = []
     for asset in job.assets:
         query = job.first_queries.get(asset.path) if job.plan.refresh == "same" else None

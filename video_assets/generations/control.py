@@ -22,6 +22,7 @@ from video_assets.catalog.settling import settle
 from video_assets.catalog.states import move_generation, move_job
 from video_assets.generations.intake import plan_job
 from video_assets.providers.base import Provider, TaskUnknown
+from video_assets.reasons import Reason
 
 GetProvider = Callable[[str], Provider]
 
@@ -154,6 +155,11 @@ def _revive(session: Session, generation: Generation, *, resubmit: bool) -> None
                     "once more and accept a second charge"
                 )
             again.append(job)
+        elif job.failure_code == Reason.SOURCE_GONE and not resubmit:
+            raise NotPossible(
+                f"{job.id} was made, and its output was gone before it could be saved. Add --resubmit to have it "
+                "made once more and accept a second charge"
+            )
         elif job.status in (JobStatus.FAILED, JobStatus.CANCELLED) or (
             resubmit and any(output.job_id == job.id for output in lost)
         ):
