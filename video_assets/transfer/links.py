@@ -53,13 +53,13 @@ def fetch_by_link(file: Linked, downloader: Downloader, folder: Path, saw: Calla
         return _download(file, downloader, folder)
     except DownloadFailed as failure:
         if refreshed or not RETRY_POLICIES[failure.reason].refresh_first or not failure_of_link(failure):
-            raise _from_download(failure) from None
+            raise from_download(failure) from None
         first = failure
     try:
         _refresh(file, saw, required=True)
     except RescueFailed as refused:
         # Both halves of the evidence: what the source said, and why there is no other link.
-        evidence = {**_from_download(first).evidence, "refresh": refused.message}
+        evidence = {**from_download(first).evidence, "refresh": refused.message}
         raise RescueFailed(
             first.reason,
             f"{sentence(first)} {sentence(refused.message)}",
@@ -71,7 +71,7 @@ def fetch_by_link(file: Linked, downloader: Downloader, folder: Path, saw: Calla
     try:
         return _download(file, downloader, folder)
     except DownloadFailed as failure:
-        raise _from_download(failure) from None
+        raise from_download(failure) from None
 
 
 def failure_of_link(failure: DownloadFailed) -> bool:
@@ -111,7 +111,8 @@ def _download(file: Linked, downloader: Downloader, folder: Path) -> Download:
     return downloader.fetch(file.url, folder, expected=MEDIA_KINDS.get(file.kind), expires_at=file.deadline_at)
 
 
-def _from_download(failure: DownloadFailed) -> RescueFailed:
+def from_download(failure: DownloadFailed) -> RescueFailed:
+    """A failed fetch as a failed try, with its evidence."""
     evidence: dict[str, Any] = {
         "fault": str(failure.fault),
         "status": failure.status,

@@ -1,0 +1,78 @@
+"""Staging: bytes that are here already (a BLOB, a file on disk) become a verified file in the spool."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from video_assets.media.container import ContainerReport, UnreadableFile, check_container
+from video_assets.transfer.failures import DownloadFailed, Fault
+from video_assets.transfer.orders import Download
+from video_assets.transfer.spool import SpoolFile, default_hashers
+
+BLOCK_BYTES: Final = 1024 * 1024
+_PROBLEM_FAULTS: Final = {
+    "empty": Fault.ZERO_BYTES,
+    "not_media": Fault.WRONG_CONTAINER,
+    "incomplete": Fault.INCOMPLETE,
+    "missing_moov": Fault.MISSING_MOOV,
+    "damaged": Fault.DAMAGED,
+}
+
+
+def stage(blocks: Iterable[bytes], folder: Path, *, expected: str | None, max_bytes: int) -> Download:
+    """Write ``blocks`` into ``folder`` and verify what they are, as the downloader does with a body.
+
+    ``expected`` is the family the file must belong to, None for any. On failure nothing is left in ``folder``.
+    Raises DownloadFailed, and whatever reading the blocks raises.
+    """
+    started = time.monotonic()
+    spool = SpoolFile(folder, default_hashers)
+    try:
+        for block in blocks:
+            if spool.size + len(block) > max_bytes:
+                raise DownloadFailed(Fault.TOO_LARGE, f"{max_bytes} bytes are allowed")
+            spool.write(memoryview(block))
+        spool.close()
+        report = _checked(spool, expected)
+    except BaseException:
+        spool.discard()
+        raise
+    return Download(
+        path=spool.path,
+        size=spool.size,
+        sha256=spool.hashers["sha256"].hexdigest(),
+        md5=spool.hashers["md5"].hexdigest(),
+        content_type=report.mime,
+        extension=report.extension,
+        container=report,
+        status=0,
+        hops=(),
+        seconds=time.monotonic() - started,
+        attempts=1,
+        resumed=0,
+        etag=None,
+    )
+
+
+def file_blocks(path: Path) -> Iterable[bytes]:
+    """The bytes of a file on disk. Raises OSError while it is read."""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
+
+
+def _checked(spool: SpoolFile, expected: str | None) -> ContainerReport:
+    try:
+        report = check_container(spool.path)
+    except UnreadableFile as error:
+        raise DownloadFailed(Fault.SPOOL, str(error)) from None
+    if report.problem is not None:
+        evidence = {"found": report.format}
+        raise DownloadFailed(_PROBLEM_FAULTS[report.problem], report.detail, evidence=evidence)
+    if expected not in (None, report.kind):
+        detail = f"{expected} was promised, {report.format} is here"
+        raise DownloadFailed(Fault.WRONG_CONTAINER, detail, evidence={"found": report.format})
+    return report
