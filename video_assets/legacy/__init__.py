@@ -1,1 +1,4 @@
-"""Databases outside the catalog that are full of temporary URLs: discover, report, rescue, rewrite, prove."""
+"""The legacy road: find the temporary URLs of a database that exists already, save the files, rewrite the rows.
+
+Knows catalog, urls, transfer, providers and generations; knows nothing of Dagster or the web.
+"""

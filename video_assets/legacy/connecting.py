@@ -1,0 +1,331 @@
+"""Opening a legacy database: SQLite, PostgreSQL, MySQL and MariaDB, with time-outs, and gently.
+
+Readers cannot write by accident, text in an unknown encoding survives unchanged, and whatever a driver raises
+becomes one sentence without passwords or values.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from video_assets.legacy.config import Reading, Source
+from video_assets.legacy.errors import (
+    ConfigurationInvalid,
+    SourceBusy,
+    SourceError,
+    SourceMismatch,
+    SourceReadOnly,
+    SourceUnavailable,
+)
+from video_assets.urls import redact
+
+DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
+_EXTRAS = {"psycopg2": "postgres", "pymysql": "mysql"}
+
+_BUSY = ("57014", "55P03", "40P01", "1205", "3024", "1969", "1213")
+"""PostgreSQL: query_canceled, lock_not_available, deadlock_detected; MySQL: lock wait, run time, deadlock."""
+_READ_ONLY = ("25006", "42501", "1142", "1044", "1290", "1792")
+"""PostgreSQL: read_only_sql_transaction, insufficient_privilege; MySQL: command or database denied, read-only."""
+_MISSING = ("42P01", "42703", "1146", "1054")
+"""PostgreSQL: undefined table, undefined column. MySQL: the same."""
+
+
+class SourceDatabase:
+    """An open legacy database. Thread-safe; use it as a context manager."""
+
+    def __init__(self, name: str, engine: Engine, reading: Reading, *, writable: bool) -> None:
+        self.name = name
+        self.engine = engine
+        self.reading = reading
+        self.writable = writable
+        self.dialect = "mysql" if engine.dialect.name == "mariadb" else engine.dialect.name
+        """``sqlite``, ``postgresql`` or ``mysql`` (which is MariaDB too)."""
+        self.address = safe_address(engine.url)
+        """Where it is, without user's password and options."""
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection whose errors are SourceErrors. Nothing is committed by itself."""
+        with self.errors(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One short transaction: committed when the block ends, rolled back when it raises.
+
+        On SQLite the write lock is taken at the start when the source was opened for writing.
+        """
+        with self.errors(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn what a driver raises inside into a SourceError."""
+        try:
+            yield
+        except SourceError:
+            raise
+        except SQLAlchemyError as exc:
+            raise explain(exc, self.name, self.address) from None
+
+    def why_not_writable(self, table: str) -> str | None:
+        """One sentence when rows of ``table`` cannot be updated with this user, None when they can.
+
+        Nothing is changed. The database has to be open for writing.
+        """
+        quoted = quote_table(self.engine, table)
+        try:
+            with self.engine.connect() as connection:
+                if self.dialect == "postgresql":
+                    if connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
+                        return f"source {self.name!r}: {self.address} is a replica; rewriting needs the primary"
+                    read_only = connection.execute(text("SHOW default_transaction_read_only")).scalar_one()
+                    if read_only == "on":
+                        return f"source {self.name!r}: this user's transactions are read-only by default"
+                    may = connection.execute(
+                        text("SELECT has_any_column_privilege(:t, 'UPDATE')"), {"t": quoted}
+                    ).scalar_one()
+                    if not may:
+                        return f"source {self.name!r}: this user may not UPDATE {table}; GRANT UPDATE ON {quoted}"
+                else:
+                    column = inspect(connection).get_columns(*_name_and_schema(table))[0]["name"]
+                    name = self.engine.dialect.identifier_preparer.quote(column)
+                    connection.exec_driver_sql(
+                        f"UPDATE {quoted} SET {name} = {name} WHERE 1 = 0"  # noqa: S608  quoted names only
+                    )
+        except SQLAlchemyError as exc:
+            return str(explain(exc, self.name, self.address))
+        return None
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def connect(source: Source, *, for_writing: bool = False) -> SourceDatabase:
+    """Open the database of ``source``: its replica for reading where there is one, itself for writing.
+
+    Raises ConfigurationInvalid for an address that is none, SourceUnavailable when nobody answers there.
+    """
+    url = source.writing_url() if for_writing else source.reading_url()
+    return open_database(url, name=source.name, reading=source.reading, for_writing=for_writing)
+
+
+def open_database(
+    url: str, *, name: str, reading: Reading | None = None, for_writing: bool = False
+) -> SourceDatabase:
+    """Open a database by its SQLAlchemy URL and prove that it answers. Raises as ``connect`` does."""
+    reading = reading or Reading()
+    engine = _make_engine(url, name, reading, for_writing=for_writing)
+    database = SourceDatabase(name, engine, reading, writable=for_writing)
+    try:
+        with database.connect() as connection:
+            if database.dialect == "sqlite":
+                connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+            else:
+                connection.execute(text("SELECT 1"))
+    except SourceError:
+        database.close()
+        raise
+    return database
+
+
+def safe_address(url: URL) -> str:
+    """A database's address that may be shown: no password, no options."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def quote_table(engine: Engine, table: str) -> str:
+    """``table`` or ``schema.table`` as it stands in SQL."""
+    quote_name = engine.dialect.identifier_preparer.quote
+    name, schema = _name_and_schema(table)
+    return f"{quote_name(schema)}.{quote_name(name)}" if schema else quote_name(name)
+
+
+def _name_and_schema(table: str) -> tuple[str, str | None]:
+    schema, dot, name = table.rpartition(".")
+    return (name, schema) if dot else (table, None)
+
+
+def _make_engine(url: str, name: str, reading: Reading, *, for_writing: bool) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationInvalid(_not_an_address(name)) from None
+    backend = parsed.get_backend_name()
+    if backend not in DIALECTS:
+        raise ConfigurationInvalid(
+            f"source {name!r}: {backend} databases cannot be read; {', '.join(DIALECTS)} can"
+        )
+    if backend in ("mysql", "mariadb") and "+" not in parsed.drivername:
+        parsed = parsed.set(drivername=f"{backend}+pymysql")
+    try:
+        if backend == "sqlite":
+            return _sqlite_engine(parsed, name, reading, for_writing=for_writing)
+        if backend == "postgresql":
+            return _postgresql_engine(parsed, reading, for_writing=for_writing)
+        return _mysql_engine(parsed, reading, for_writing=for_writing)
+    except (ArgumentError, NoSuchModuleError):
+        raise ConfigurationInvalid(_not_an_address(name)) from None
+    except ModuleNotFoundError as exc:
+        extra = _EXTRAS.get(exc.name or "")
+        remedy = f"`pip install 'video-assets[{extra}]'`" if extra else f"install {exc.name}"
+        raise ConfigurationInvalid(
+            f"source {name!r}: the database driver {exc.name} is not installed: {remedy}"
+        ) from None
+
+
+def _not_an_address(name: str) -> str:
+    return (
+        f"source {name!r}: the address is not a SQLAlchemy URL; give `postgresql+psycopg2://user:${{PASSWORD}}@host/"
+        "database`, `mysql+pymysql://…` or `sqlite:////folder/file.db`"
+    )
+
+
+def _sqlite_engine(url: URL, name: str, reading: Reading, *, for_writing: bool) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise ConfigurationInvalid(f"source {name!r}: an SQLite source is a file: `sqlite:////folder/file.db`")
+    path = Path(url.database)
+    if not path.is_file():
+        # SQLite would make an empty database under any name.
+        raise SourceUnavailable(f"source {name!r}: there is no file {path}")
+
+    def open_file() -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=rw",
+            uri=True,
+            timeout=reading.lock_timeout_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+    engine = create_engine("sqlite://", creator=open_file, poolclass=NullPool, hide_parameters=True)
+    engine.url = url
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+        # A column declared TEXT may hold bytes of any encoding; this keeps each of them.
+        connection.text_factory = _keep_every_byte
+        if not for_writing:
+            connection.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if for_writing else "BEGIN")
+
+    return engine
+
+
+def _keep_every_byte(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogateescape")
+
+
+def _postgresql_engine(url: URL, reading: Reading, *, for_writing: bool) -> Engine:
+    options = {
+        "statement_timeout": f"{reading.statement_timeout_seconds * 1000:.0f}",
+        "lock_timeout": f"{reading.lock_timeout_seconds * 1000:.0f}",
+        "idle_in_transaction_session_timeout": "60000",
+    }
+    if not for_writing:
+        options["default_transaction_read_only"] = "on"
+    engine = create_engine(
+        url,
+        pool_size=2,
+        max_overflow=14,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": max(int(reading.connect_timeout_seconds), 2),
+            "application_name": "video-assets",
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        # Set by statements and not by libpq's "options", which connection poolers refuse.
+        with connection.cursor() as cursor:
+            for setting, value in options.items():
+                cursor.execute(f"SET {setting} = '{value}'")
+            cursor.execute("SHOW server_encoding")
+            unknown_encoding = cursor.fetchone()[0] == "SQL_ASCII"
+        connection.commit()
+        if unknown_encoding:
+            # The server does not know what its bytes mean: one character per byte brings each back unchanged.
+            connection.set_client_encoding("LATIN1")
+
+    return engine
+
+
+def _mysql_engine(url: URL, reading: Reading, *, for_writing: bool) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=2,
+        max_overflow=14,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"connect_timeout": max(int(reading.connect_timeout_seconds), 2), "charset": "utf8mb4"},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        wait = max(round(reading.lock_timeout_seconds), 1)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {wait}, SESSION lock_wait_timeout = {wait}")
+            cursor.execute("SELECT VERSION()")
+            if "mariadb" in str(cursor.fetchone()[0]).lower():
+                cursor.execute(f"SET SESSION max_statement_time = {reading.statement_timeout_seconds:.3f}")
+            else:
+                cursor.execute(f"SET SESSION max_execution_time = {reading.statement_timeout_seconds * 1000:.0f}")
+            if not for_writing:
+                cursor.execute("SET SESSION TRANSACTION READ ONLY")
+        connection.commit()
+
+    return engine
+
+
+def explain(exc: SQLAlchemyError, name: str, address: str) -> SourceError:
+    """A driver's error as a SourceError: its first line, redacted, and what to do. Values never appear."""
+    orig = exc.orig if isinstance(exc, DBAPIError) else None
+    lines = redact(str(orig if orig is not None else type(exc).__name__)).strip().splitlines()
+    cause = (lines[0] if lines else type(exc).__name__).strip()
+    codes = _codes(orig)
+    lowered = cause.lower()
+    at = f"source {name!r} at {address}"
+    if codes & set(_BUSY) or "database is locked" in lowered or "table is locked" in lowered:
+        return SourceBusy(
+            f"{at} was too busy: {cause}; try again at a quieter hour, read from a replica (replica_url), or "
+            "raise statement_timeout_seconds or lock_timeout_seconds under [source.reading]"
+        )
+    if codes & set(_READ_ONLY) or "readonly" in lowered or "read-only" in lowered:
+        return SourceReadOnly(f"{at} refuses this user: {cause}; use one with the privilege, or --emit-sql")
+    if codes & set(_MISSING) or "no such table" in lowered or "no such column" in lowered:
+        return SourceMismatch(f"{at} is not as configured: {cause}; run discover again, or correct the name")
+    if "not a database" in lowered or "malformed" in lowered:
+        return SourceUnavailable(f"{at} is damaged or not a database: {cause}")
+    return SourceUnavailable(
+        f"{at} cannot be used: {cause}; check the address, the user and that the server is up"
+    )
+
+
+def _codes(orig: BaseException | None) -> set[str]:
+    if orig is None:
+        return set()
+    found = {str(getattr(orig, "pgcode", None) or "")}
+    if orig.args and isinstance(orig.args[0], int):
+        found.add(str(orig.args[0]))
+    return found - {""}

@@ -1,0 +1,276 @@
+"""The inventory: every temporary URL of a source becomes a finding in the catalog, page by page.
+
+A page is read in one short transaction of the source; what it holds and how far the reading has come are
+committed in one transaction of the catalog. So a process that is killed goes on at the next page, and a page
+that is read twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from video_assets.catalog import Catalog, leases
+from video_assets.catalog.legacy import LegacySource
+from video_assets.catalog.models import utc_now
+from video_assets.legacy.config import Source
+from video_assets.legacy.connecting import SourceDatabase, connect
+from video_assets.legacy.errors import SourceError
+from video_assets.legacy.reading import Page, pages
+from video_assets.legacy.recording import Recorded, record
+from video_assets.legacy.scanning import Search, Seen
+from video_assets.legacy.tables import TableShape, decode_key, encode_key, look_at, moment_of
+
+LEASE = timedelta(minutes=5)
+OVERLAP = timedelta(minutes=5)
+"""How far a later inventory reads back behind the newest change it knows: for transactions that end late."""
+
+
+class InventoryRunning(SourceError):
+    """Another process is taking the inventory of this source."""
+
+
+@dataclass(slots=True)
+class TableReport:
+    """What happened to one table in this run."""
+
+    table: str
+    rows: int = 0
+    findings: int = 0
+    new_findings: int = 0
+    new_files: int = 0
+    vanished: int = 0
+    pages: int = 0
+    complete: bool = False
+    problem: str | None = None
+    """Why the table was left out, one sentence."""
+
+    def add(self, page: Page, recorded: Recorded) -> None:
+        """Count one page."""
+        self.rows += len(page.rows)
+        self.pages += 1
+        self.findings += recorded.findings
+        self.new_findings += recorded.new_findings
+        self.new_files += recorded.new_files
+        self.vanished += recorded.vanished
+
+
+@dataclass(slots=True)
+class InventoryReport:
+    """What one run of the inventory did."""
+
+    source: str
+    tables: list[TableReport] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """True when every table has been read to its end."""
+        return all(table.complete for table in self.tables)
+
+    @property
+    def rows(self) -> int:
+        """Rows read in this run."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def findings(self) -> int:
+        """Temporary URLs seen in this run."""
+        return sum(table.findings for table in self.tables)
+
+    @property
+    def new_findings(self) -> int:
+        """Of these, the ones not known before."""
+        return sum(table.new_findings for table in self.tables)
+
+    @property
+    def new_files(self) -> int:
+        """Files not known before."""
+        return sum(table.new_files for table in self.tables)
+
+    @property
+    def problems(self) -> list[str]:
+        """Why tables were left out."""
+        return [table.problem for table in self.tables if table.problem is not None]
+
+
+Progress = Callable[[TableReport], None]
+"""Hears the counts of a table after each page."""
+
+
+def take_inventory(
+    catalog: Catalog,
+    source: Source,
+    *,
+    budget: timedelta | None = None,
+    full: bool = False,
+    on_progress: Progress | None = None,
+) -> InventoryReport:
+    """Read ``source`` and record every temporary URL in it.
+
+    Goes on where an unfinished run stopped. When the last pass was finished, tables with ``changed_at`` are read
+    from the newest change on, others (or all, with ``full``) once more from the beginning. ``budget`` ends the
+    run after a page; the next one continues. A table that cannot be read is reported and left out.
+
+    Raises SourceUnavailable (SourceBusy) when the source fails in the middle, InventoryRunning, CatalogError.
+    """
+    started = time.monotonic()
+    stop_at = None if budget is None else started + budget.total_seconds()
+    holder = leases.new_holder()
+    with catalog.write() as session:
+        claim = leases.acquire(session, f"legacy-inventory:{source.name}", holder, ttl=LEASE)
+        if claim is None:
+            raise InventoryRunning(f"another process is taking the inventory of {source.name!r}")
+        _source_row(session, source)
+    report = InventoryReport(source.name)
+    try:
+        with connect(source) as database:
+            for config in source.tables:
+                counts = TableReport(config.name)
+                report.tables.append(counts)
+                try:
+                    shape = look_at(database, config)
+                except SourceError as exc:
+                    counts.problem = str(exc)
+                    continue
+                run = _TableRun(catalog, source, database, shape, claim, counts, full=full)
+                run.go(stop_at, on_progress)
+                if stop_at is not None and time.monotonic() >= stop_at:
+                    break
+        if report.complete and len(report.tables) == len(source.tables):
+            with catalog.write() as session:
+                _source_row(session, source).scanned_at = utc_now()
+    finally:
+        with catalog.write() as session:
+            leases.release(session, claim)
+        report.seconds = time.monotonic() - started
+    return report
+
+
+def _source_row(session: Session, source: Source) -> LegacySource:
+    row = session.get(LegacySource, source.name)
+    if row is None:
+        row = LegacySource(name=source.name, kind=source.kind, preset=source.preset)
+        session.add(row)
+    row.kind, row.preset = source.kind, source.preset
+    return row
+
+
+@dataclass(slots=True)
+class _TableRun:
+    """One table in one run: where it stands and how the next page is read."""
+
+    catalog: Catalog
+    source: Source
+    database: SourceDatabase
+    shape: TableShape
+    claim: leases.Claim
+    counts: TableReport
+    full: bool
+
+    def go(self, stop_at: float | None, on_progress: Progress | None) -> None:
+        """Read page after page until the table ends or the time is up."""
+        with self.catalog.write() as session:
+            cursor = self._begin_pass(_source_row(session, self.source))
+        search = Search(
+            self.source.name, self.shape.config, tuple(self.shape.read_columns()), len(self.shape.key)
+        )
+        for page in self._pages(cursor):
+            seen = search.rows(page.rows)
+            self._commit(cursor, page, seen)
+            if on_progress is not None:
+                on_progress(self.counts)
+            if page.is_last:
+                self.counts.complete = True
+                return
+            if stop_at is not None and time.monotonic() >= stop_at:
+                return
+
+    def _pages(self, cursor: dict[str, Any]) -> Iterator[Page]:
+        after = decode_key(cursor["after"]) if cursor["after"] is not None else None
+        since = _plain(cursor["since"])
+        return pages(self.database, self.shape, after=after, changed_since=since)
+
+    def _begin_pass(self, row: LegacySource) -> dict[str, Any]:
+        """The table's cursor, moved to a new pass when the last one is complete."""
+        cursors = dict(row.cursor)
+        cursor = cursors.get(self.shape.name)
+        if cursor is None:
+            cursor = {"pass": 1, "after": None, "since": None, "newest": None, "done": False, "rows": 0}
+        elif cursor["done"]:
+            changed = self.shape.config.changed_at is not None and not self.full
+            cursor = {
+                "pass": cursor["pass"] + 1,
+                "after": None,
+                "since": _with_overlap(cursor["newest"]) if changed else None,
+                "newest": cursor["newest"],
+                "done": False,
+                "rows": 0,
+            }
+        cursors[self.shape.name] = cursor
+        row.cursor = cursors
+        return dict(cursor)
+
+    def _commit(self, cursor: dict[str, Any], page: Page, seen: Seen) -> None:
+        """One transaction: what the page holds, and that it has been read."""
+        keys = len(self.shape.key)
+        if page.rows:
+            cursor["after"] = encode_key(page.rows[-1][:keys])
+            cursor["rows"] += len(page.rows)
+            cursor["newest"] = _newest(cursor["newest"], page, self.shape)
+        cursor["done"] = page.is_last
+        row_keys = [encode_key(row[:keys]) for row in page.rows] if cursor["pass"] > 1 else None
+        with self.catalog.write() as session:
+            if not leases.renew(session, self.claim, ttl=LEASE):
+                raise InventoryRunning(f"another process took over the inventory of {self.source.name!r}")
+            recorded = record(
+                session,
+                self.source.name,
+                seen,
+                read_at=page.read_at,
+                table=self.shape.name,
+                row_keys=row_keys,
+            )
+            row = _source_row(session, self.source)
+            row.cursor = {**row.cursor, self.shape.name: dict(cursor)}
+            row.rows_scanned += len(page.rows)
+        self.counts.add(page, recorded)
+
+
+def _newest(known: Any, page: Page, shape: TableShape) -> Any:
+    """The greatest value of ``changed_at`` seen so far, in a form that JSON keeps."""
+    if shape.config.changed_at is None:
+        return None
+    number = shape.read_columns().index(shape.config.changed_at)
+    values = [row[number] for row in page.rows if row[number] is not None]
+    if not values:
+        return known
+    greatest = max(values)
+    encoded = {"datetime": greatest.isoformat()} if isinstance(greatest, datetime) else greatest
+    if known is None:
+        return encoded
+    return encoded if _plain(known) < greatest else known
+
+
+def _plain(value: Any) -> Any:
+    return datetime.fromisoformat(value["datetime"]) if isinstance(value, dict) else value
+
+
+def _with_overlap(newest: Any) -> Any:
+    """Where to begin reading changes: a while before the newest known one, in the column's own form."""
+    moment = moment_of(_plain(newest))
+    if newest is None or moment is None:
+        return None
+    if isinstance(newest, dict):
+        return {"datetime": (_plain(newest) - OVERLAP).isoformat()}
+    if isinstance(newest, int | float):
+        milliseconds = newest > 1e11
+        return newest - OVERLAP.total_seconds() * (1000 if milliseconds else 1)
+    # Text times sort as text: cut to whole hours, in the same spelling.
+    earlier = (moment - OVERLAP).replace(minute=0, second=0, microsecond=0, tzinfo=None).isoformat()
+    return earlier if "T" in newest else earlier.replace("T", " ")

@@ -1,0 +1,128 @@
+"""Reading a table page by page, gently: page size and the rest after it follow the database's answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from video_assets.catalog.models import utc_now
+from video_assets.legacy.config import Reading
+from video_assets.legacy.connecting import SourceDatabase
+from video_assets.legacy.errors import SourceBusy
+from video_assets.legacy.tables import Key, TableShape
+
+_ROWS_AT_ONCE = 500
+"""Most rows fetched from the server-side cursor at a time."""
+_ROWS_AT_FIRST = 4
+"""Rows fetched before it is known how large they are: each may be a document of megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a table in the order of its key."""
+
+    rows: Sequence[Sequence[Any]]
+    read_at: datetime
+    """Before the statement was sent."""
+    seconds: float
+    """How long the database took."""
+    is_last: bool
+    is_cut: bool = False
+    """It ended early because its rows are large."""
+
+
+class Pace:
+    """How many rows to ask for next, and how long to rest before."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self.rows = min(reading.page_rows, reading.most_page_rows)
+        self.pause = 0.0
+        """Seconds to rest before the next page."""
+        self._best: float | None = None
+        """The fastest a row ever came, in seconds."""
+
+    def learn(self, page: Page) -> None:
+        """Take note of how a page went."""
+        reading, rows, seconds = self._reading, len(page.rows), page.seconds
+        if rows == 0:
+            return
+        per_row = seconds / rows
+        self._best = per_row if self._best is None else min(self._best, per_row)
+        # A database that answers several times slower than it can has other work: give it room.
+        slowdown = per_row / self._best if self._best > 0 else 1.0
+        rest = reading.rest + (min(slowdown - 2.0, 8.0) if slowdown > 2.0 and seconds > 0.02 else 0.0)
+        self.pause = min(rest * seconds, reading.most_pause_seconds)
+        if page.is_cut:
+            self.rows = max(rows, 1)
+        elif seconds > reading.page_seconds * 1.5:
+            self.rows = max(int(self.rows * max(reading.page_seconds / seconds, 0.25)), 20)
+        elif seconds < reading.page_seconds * 0.6 and rows >= self.rows * 0.5:
+            self.rows = min(self.rows * 2, reading.most_page_rows)
+
+    def retreat(self) -> bool:
+        """After a time-out: ask for much less. False when there is nothing left to give up."""
+        if self.rows <= 20:
+            return False
+        self.rows = max(self.rows // 8, 20)
+        self.pause = self._reading.most_pause_seconds
+        return True
+
+
+def pages(
+    database: SourceDatabase, shape: TableShape, *, after: Key | None = None, changed_since: Any = None
+) -> Iterator[Page]:
+    """The rows of a table behind ``after``, a page at a time, the last page marked (it may be empty).
+
+    Each page is a transaction of its own, so no snapshot is held on the source. A page ends early when its text
+    passes ``page_megabytes``. Raises SourceError; SourceBusy only when even a small page times out.
+    """
+    pace = Pace(database.reading)
+    while True:
+        try:
+            page = _read(database, shape, after, pace.rows, changed_since)
+        except SourceBusy:
+            if not pace.retreat():
+                raise
+            time.sleep(pace.pause)
+            continue
+        pace.learn(page)
+        yield page
+        if page.is_last:
+            return
+        after = tuple(page.rows[-1][: len(shape.key)])
+        if pace.pause:
+            time.sleep(pace.pause)
+
+
+def _read(database: SourceDatabase, shape: TableShape, after: Key | None, limit: int, changed_since: Any) -> Page:
+    read_at = utc_now()
+    began = time.monotonic()
+    most = int(database.reading.page_megabytes * 1_000_000)
+    rows: list[Sequence[Any]] = []
+    size = 0
+    ended = False
+    with database.connect() as connection:
+        statement = shape.page(after, limit, changed_since=changed_since)
+        result = connection.execution_options(stream_results=True, max_row_buffer=_ROWS_AT_ONCE).execute(
+            statement
+        )
+        while size < most:
+            portion = result.fetchmany(_fitting(rows, size, most) if rows else _ROWS_AT_FIRST)
+            if not portion:
+                ended = True
+                break
+            rows += portion
+            size += sum(len(value) for row in portion for value in row if isinstance(value, str | bytes))
+        result.close()
+    seconds = time.monotonic() - began
+    return Page(rows, read_at, seconds, is_last=ended and len(rows) < limit, is_cut=not ended)
+
+
+def _fitting(rows: Sequence[Any], size: int, most: int) -> int:
+    """How many rows of the usual size are still missing to a full page."""
+    usual = size / len(rows)
+    return max(min(int((most - size) / max(usual, 1)) + 1, _ROWS_AT_ONCE), 1)

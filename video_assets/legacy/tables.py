@@ -1,0 +1,332 @@
+"""The shape of a source's table: its columns, its key, and the statements that read it page by page.
+
+Column types are never asked to convert anything: what the driver gives is what is read, because a foreign
+database may hold anything in any column.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    cast,
+    column,
+    func,
+    inspect,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy import table as make_table
+from sqlalchemy.engine.reflection import Inspector
+from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.types import JSON, LargeBinary
+
+from video_assets.legacy.config import Column, Table
+from video_assets.legacy.connecting import SourceDatabase
+from video_assets.legacy.errors import NoUsableKey, SourceMismatch
+
+Key = tuple[Any, ...]
+"""Primary key values of one row, as the driver gives and takes them."""
+
+
+def encode_key(key: Sequence[Any]) -> str:
+    """Key values as a JSON list, the form that findings and the ledger keep. Reversible with ``decode_key``."""
+    return json.dumps([_encode(value) for value in key], separators=(",", ":"))
+
+
+def decode_key(text: str) -> Key:
+    """The key values back. Raises ValueError for text that ``encode_key`` did not make."""
+    values = json.loads(text)
+    if not isinstance(values, list):
+        raise ValueError("a row key is a JSON list")
+    return tuple(_decode(value) for value in values)
+
+
+def _encode(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case bytes() | bytearray() | memoryview():
+            return {"hex": bytes(value).hex()}
+        case datetime():
+            return {"datetime": value.isoformat()}
+        case date():
+            return {"date": value.isoformat()}
+        case Decimal():
+            return {"decimal": str(value)}
+        case UUID():
+            return str(value)
+        case _:
+            raise NoUsableKey(f"a key of type {type(value).__name__} cannot be paged by")
+
+
+def _decode(value: Any) -> Any:
+    match value:
+        case {"hex": str(text)}:
+            return bytes.fromhex(text)
+        case {"datetime": str(text)}:
+            return datetime.fromisoformat(text)
+        case {"date": str(text)}:
+            return date.fromisoformat(text)
+        case {"decimal": str(text)}:
+            return Decimal(text)
+        case _:
+            return value
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """One table as it really is, with the configuration that was checked against it."""
+
+    config: Table
+    dialect: str
+    key: tuple[str, ...]
+    key_is_proven: bool
+    """True when the database itself guarantees that the key is unique and never NULL."""
+    json_columns: frozenset[str]
+    blob_columns: frozenset[str]
+    is_view: bool
+    lengths: dict[str, int]
+    """Longest text per VARCHAR column, in characters."""
+
+    @property
+    def name(self) -> str:
+        """``table`` or ``schema.table``."""
+        return self.config.name
+
+    def source(self) -> Any:
+        """The table for a statement; its columns have no types."""
+        name, schema = split_name(self.config.name)
+        names = {
+            *self.key, *(entry.name for entry in self.config.columns), *self.extra_columns(),
+            *(related.column for entry in self.config.columns for related in entry.related if related.column),
+        }  # fmt: skip
+        return make_table(name, *(column(each) for each in sorted(names)), schema=schema)
+
+    def extra_columns(self) -> list[str]:
+        """Columns that are read beside the ones that are searched: times, context, job ids."""
+        names: list[str] = []
+        for place in (
+            self.config.created_at,
+            self.config.changed_at,
+            self.config.owner_at,
+            *self.config.keep,
+            *(place for job in self.config.jobs for place in (job.provider_at, job.id_at)),
+        ):
+            if place is not None:
+                name = place.partition("#")[0]
+                if name not in names and name not in {entry.name for entry in self.config.columns}:
+                    names.append(name)
+        return names
+
+    def read_columns(self) -> list[str]:
+        """What a page holds, in order: the key, the searched columns, the extra ones."""
+        return [*self.key, *(entry.name for entry in self.config.columns), *self.extra_columns()]
+
+    def page(self, after: Key | None, limit: int, *, changed_since: Any = None) -> Select[Any]:
+        """The rows behind ``after`` in the order of the key, at most ``limit``.
+
+        Text and JSON come as text, BLOBs as their length in bytes (the bytes stay where they are).
+        """
+        source = self.source()
+        expressions: list[ColumnElement[Any]] = [source.c[name] for name in self.key]
+        expressions += [self._read(source.c[entry.name], entry) for entry in self.config.columns]
+        for name in self.extra_columns():
+            place = source.c[name]
+            expressions.append(self.as_text(place) if name in self.json_columns else place)
+        statement = select(*(each.label(f"c{number}") for number, each in enumerate(expressions)))
+        if after is not None:
+            statement = statement.where(self.behind(source, after))
+        if changed_since is not None and self.config.changed_at is not None:
+            changed = source.c[self.config.changed_at]
+            statement = statement.where(or_(changed >= literal(changed_since), changed.is_(None)))
+        return statement.order_by(*(source.c[name] for name in self.key)).limit(limit)
+
+    def behind(self, source: Any, after: Key) -> ColumnElement[bool]:
+        """The condition for rows behind a key."""
+        columns = [source.c[name] for name in self.key]
+        if len(columns) == 1:
+            return columns[0] > literal(after[0])  # type: ignore[no-any-return]
+        if self.dialect != "mysql":
+            return tuple_(*columns) > tuple_(*(literal(value) for value in after))
+        # MySQL uses an index for a row comparison only when it is written out.
+        return or_(
+            *(
+                and_(
+                    *(columns[i] == literal(after[i]) for i in range(number)),
+                    columns[number] > literal(after[number]),
+                )
+                for number in range(len(columns))
+            )
+        )
+
+    def is_row(self, source: Any, key: Key) -> ColumnElement[bool]:
+        """The condition for one row."""
+        return and_(*(source.c[name] == literal(value) for name, value in zip(self.key, key, strict=True)))
+
+    def as_text(self, place: ColumnElement[Any]) -> ColumnElement[Any]:
+        """A JSON column as the text that the database itself shows: what a rewrite compares, byte for byte."""
+        return place if self.dialect == "sqlite" else cast(place, Text)
+
+    def _read(self, place: ColumnElement[Any], entry: Column) -> ColumnElement[Any]:
+        if entry.type == "blob":
+            return func.length(place) if self.dialect == "sqlite" else func.octet_length(place)
+        return self.as_text(place) if entry.name in self.json_columns else place
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """``schema.table`` as (table, schema)."""
+    schema, dot, table = name.rpartition(".")
+    return (table, schema) if dot else (name, None)
+
+
+def look_at(database: SourceDatabase, config: Table) -> TableShape:
+    """Check a table's configuration against the database.
+
+    Raises SourceMismatch for a missing table or column, and NoUsableKey, naming the remedy.
+    """
+    with database.connect() as connection:
+        inspector = inspect(connection)
+        shape = _shape(database, inspector, config)
+        if not shape.key_is_proven:
+            _prove_key(database, connection, shape)
+        return shape
+
+
+def _shape(database: SourceDatabase, inspector: Inspector, config: Table) -> TableShape:
+    name, schema = split_name(config.name)
+    at = f"source {database.name!r}"
+    try:
+        columns = {entry["name"]: entry for entry in inspector.get_columns(name, schema)}
+    except NoSuchTableError:
+        columns = {}
+    if not columns:
+        tables = ", ".join(sorted([*inspector.get_table_names(schema), *inspector.get_view_names(schema)])[:20])
+        raise SourceMismatch(f"{at} has no table {config.name!r}; it has {tables or 'none at all'}")
+    is_view = name in inspector.get_view_names(schema)
+    key, proven = _key(database, inspector, config, is_view=is_view, columns=list(columns))
+    hidden = {"rowid", "_rowid_", "oid"} if database.dialect == "sqlite" else set()
+    shape = TableShape(
+        config=config,
+        dialect=database.dialect,
+        key=key,
+        key_is_proven=proven,
+        json_columns=frozenset(n for n, entry in columns.items() if isinstance(entry["type"], JSON)),
+        blob_columns=frozenset(n for n, entry in columns.items() if isinstance(entry["type"], LargeBinary)),
+        is_view=is_view,
+        lengths={n: length for n, entry in columns.items() if (length := getattr(entry["type"], "length", None))},
+    )
+    related = [r.column for entry in config.columns for r in entry.related if r.column]
+    blob_urls = [entry.url_column for entry in config.columns if entry.url_column]
+    for wanted in (*shape.read_columns(), *related, *blob_urls):
+        if wanted not in columns and wanted not in hidden:
+            raise SourceMismatch(
+                f"{at}: the table {config.name!r} has no column {wanted!r}; it has {', '.join(columns)}"
+            )
+    return shape
+
+
+def _key(
+    database: SourceDatabase, inspector: Inspector, config: Table, *, is_view: bool, columns: Sequence[str]
+) -> tuple[tuple[str, ...], bool]:
+    name, schema = split_name(config.name)
+    primary = tuple(inspector.get_pk_constraint(name, schema)["constrained_columns"]) if not is_view else ()
+    if not config.key:
+        if primary:
+            return primary, True
+        raise NoUsableKey(_no_key(database, config, is_view=is_view, columns=columns))
+    key = config.key
+    if set(primary) and set(primary) <= set(key):
+        return key, True
+    if database.dialect == "sqlite" and not is_view and key[0].lower() in ("rowid", "_rowid_", "oid"):
+        return key, True
+    if is_view:
+        return key, False
+    nullable = {entry["name"] for entry in inspector.get_columns(name, schema) if entry["nullable"]}
+    unique = [set(entry["column_names"]) for entry in inspector.get_unique_constraints(name, schema)]
+    unique += [
+        {each for each in entry["column_names"] if each is not None}
+        for entry in inspector.get_indexes(name, schema)
+        if entry["unique"] and not entry.get("dialect_options", {}).get("postgresql_where")
+    ]
+    proven = any(each and each <= set(key) for each in unique) and not nullable & set(key)
+    return key, proven
+
+
+def _no_key(database: SourceDatabase, config: Table, *, is_view: bool, columns: Sequence[str]) -> str:
+    what = "view" if is_view else "table"
+    some = ", ".join(columns[:12])
+    remedy = f"name columns that together tell its rows apart: key = [...] (it has {some})"
+    if not is_view and database.dialect == "sqlite":
+        remedy += ', or key = ["rowid"] as long as nobody runs VACUUM meanwhile'
+    if not is_view and database.dialect == "postgresql":
+        remedy += f"; or give it one: ALTER TABLE {config.name} ADD COLUMN id bigserial PRIMARY KEY"
+        remedy += " (ctid will not do, it changes with every update)"
+    return f"source {database.name!r}: the {what} {config.name!r} has no primary key; {remedy}"
+
+
+def _prove_key(database: SourceDatabase, connection: Connection, shape: TableShape) -> None:
+    """A declared key that no constraint guarantees is counted once: paging by a doubled key would skip rows."""
+    source = shape.source()
+    columns = [source.c[name] for name in shape.key]
+    called = ", ".join(shape.key)
+    missing = select(literal(1)).where(or_(*(each.is_(None) for each in columns))).limit(1)
+    if connection.execute(missing).first() is not None:
+        raise NoUsableKey(
+            f"source {database.name!r}: in {shape.name!r} the key ({called}) is NULL in some rows; choose "
+            "columns that are always filled"
+        )
+    doubled = select(*columns).group_by(*columns).having(func.count() > 1).limit(1)
+    if connection.execute(doubled).first() is not None:
+        raise NoUsableKey(
+            f"source {database.name!r}: in {shape.name!r} several rows share one key ({called}); add columns to "
+            "the key until it tells them apart"
+        )
+
+
+def moment_of(value: Any) -> datetime | None:
+    """A time of a foreign row in UTC: a datetime, a date, ISO 8601 text, or seconds or milliseconds since 1970.
+
+    A time without a zone counts as UTC. None for what is no time.
+    """
+    match value:
+        case datetime():
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        case date():
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        case bool() | None:
+            return None
+        case int() | float() | Decimal():
+            return _from_number(float(value))
+        case str():
+            text = value.strip()
+            try:
+                return moment_of(datetime.fromisoformat(text))
+            except ValueError:
+                pass
+            try:
+                return _from_number(float(text))
+            except ValueError:
+                return None
+        case _:
+            return None
+
+
+def _from_number(number: float) -> datetime | None:
+    seconds = number / 1000 if number > 1e11 else number
+    if not 1e8 < seconds < 4.2e9:  # 1973 to 2103: anything else is a count of something else
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
