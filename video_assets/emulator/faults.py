@@ -1,8 +1,8 @@
 """A media server that fails on demand, in every way that sources fail.
 
 ``GET /fault/<name>?…`` answers with the payload in the way ``name`` says; :data:`FAULTS` lists the names, and
-every name of :data:`video_assets.emulator.refusals.REFUSALS` is one too. Parameters that every fault knows: ``times=N``
-(only the first N requests fail, then the payload comes whole) and ``id=…`` (counts separately).
+every name of :data:`video_assets.emulator.refusals.REFUSALS` is one too. Parameters that every fault knows:
+``times=N`` (only the first N requests fail, then the payload comes whole) and ``id=…`` (counts separately).
 
 It speaks raw bytes over plain sockets, because no HTTP library agrees to lie.
 """

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from video_assets.media.container import ContainerReport, UnreadableFile, check_container
@@ -165,6 +165,7 @@ class Fetch:
             visited.add(place)
             self.hops.append(verdict.origin)
             origin = verdict.origin if hop == 0 else origin if origin == verdict.origin else None
+            self._respect_pause(verdict)
             with (
                 self.gate.slot(verdict.netloc, self.policy.per_host_concurrency, self.watch.remaining),
                 ExitStack() as cleanup,
@@ -191,6 +192,12 @@ class Fetch:
         if previous is not None and previous.startswith("https:") and verdict.scheme == "http":
             raise DownloadFailed(Fault.REDIRECT_REFUSED, "it leaves TLS", evidence={"rule": "downgrade"})
         return verdict
+
+    def _respect_pause(self, verdict: Verdict) -> None:
+        """A source that wants to be left alone for long is left alone: the caller has other work to do."""
+        pause = self.gate.pause_left(verdict.netloc)
+        if pause > self.policy.longest_wait:
+            raise DownloadFailed(Fault.BUSY, retry_after=timedelta(seconds=round(pause, 3)))
 
     def _ask(self, verdict: Verdict, *, with_headers: bool) -> Answer:
         headers = {

@@ -38,8 +38,10 @@ class _Host:
 class HostGate:
     """Who may ask a host now. One per process, shared by all threads and downloaders."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, first_pause: float = _FIRST_PAUSE) -> None:
+        """``first_pause`` is the pause in seconds after a complaint that names none; the next ones double."""
         self._clock = clock
+        self._first_pause = first_pause
         self._changed = threading.Condition()
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
 
@@ -64,6 +66,11 @@ class HostGate:
                 state.active -= 1
                 self._changed.notify_all()
 
+    def pause_left(self, host: str) -> float:
+        """Seconds until ``host`` may be asked again; 0 when it does not complain."""
+        with self._changed:
+            return max(0.0, self._state(host).next_start - self._clock())
+
     def complained(self, host: str, most: int, retry_after: float | None) -> float:
         """``host`` answered 429 or 503: slow down. Returns the seconds nobody will ask it."""
         with self._changed:
@@ -71,7 +78,7 @@ class HostGate:
             state.limit = max(1.0, min(state.limit or most, most) / 2)
             state.interval = min(_LONGEST_INTERVAL, max(_FIRST_INTERVAL, state.interval * 2))
             if retry_after is None:
-                state.pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, state.pause * 2))
+                state.pause = min(_LONGEST_PAUSE, max(self._first_pause, state.pause * 2))
                 retry_after = state.pause
             state.next_start = max(state.next_start, self._clock() + retry_after)
             return retry_after
