@@ -13,6 +13,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 MARKER = ".video-assets-demo"
 RUNS_SETTLE_SECONDS = 60.0
+WIDE = 190
+"""Columns of a terminal that has room for whole links in the table."""
 
 
 def mount(app: typer.Typer) -> None:
@@ -257,10 +260,10 @@ def _report(evidence: Sequence[Evidence], leaks: LeakReport, *, seconds: float, 
         )
         return
     out = console()
-    out.print(_table(evidence))
+    out.print(_table(out, evidence))
+    _tell_links(out, evidence)
+    _tell_stories(out, evidence)
     for one in evidence:
-        if one.status == GenerationStatus.EXPIRED and one.proof_of_loss:
-            say(f"“{one.scene}”: {one.message}")
         for problem in one.problems:
             out.print(cell(f"✗ “{one.scene}”: {problem}", "bold red"))
     _tell_leaks(leaks)
@@ -272,39 +275,48 @@ def _report(evidence: Sequence[Evidence], leaks: LeakReport, *, seconds: float, 
     )
 
 
-def _table(evidence: Sequence[Evidence]) -> Table:
-    columns = (
-        "generation",
-        "provider",
-        "status",
-        "durable link",
-        ">size",
-        "sha256",
-        ">s",
-        "checks",
-        "source",
-        "plays",
-    )
-    made = table(*columns)
+def _tell_links(out: Console, evidence: Sequence[Evidence]) -> None:
+    """The durable links line by line, where the table has no room for them."""
+    if out.width >= WIDE:
+        return
+    say("Durable links:")
     for one in evidence:
-        first: list[Text | str] = [
-            cell(one.scene, "bold"),
-            cell(one.provider),
-            status(one.status),
-        ]
-        last: list[Text | str] = [
-            "" if one.seconds_to_durable is None else f"{one.seconds_to_durable:.1f}",
-            cell(f"{one.checks_passed}/{one.checks}") if one.checks else "",
-            cell(" ".join(str(code) for code in sorted(set(one.source_answers))) or "—"),
-        ]
-        if not one.files:
-            made.add_row(*first, cell(one.reason), "", "", *last, "")
-        for number, file in enumerate(file for file in one.files if file.role == "video"):
-            shown: list[Text | str] = [cell(file.url), size_text(file.size), cell(file.sha256[:12])]
-            plays = cell(f"{file.frames} frames" if file.frames else "no", "" if file.frames else "bold red")
-            made.add_row(
-                *(first if not number else ["", "", ""]), *shown, *(last if not number else [""] * 3), plays
+        for file in one.videos:
+            out.print(cell(file.url, "underline"), soft_wrap=True)
+    say()
+
+
+def _tell_stories(out: Console, evidence: Sequence[Evidence]) -> None:
+    from video_assets.demo.scenes import SCENES
+
+    for scene, one in zip(SCENES, evidence, strict=True):
+        if scene.tells and one.accounted_for:
+            out.print(
+                cell(scene.name, "bold"), cell("—"), cell(scene.tells.format(**one.document())), soft_wrap=True
             )
+    say()
+
+
+def _table(out: Console, evidence: Sequence[Evidence]) -> Table:
+    wide = out.width >= WIDE
+    links = ("durable link",) if wide else ()
+    made = table(
+        "generation", "provider", "status", *links, ">size", "sha256", ">s", "checks", "source", ">plays"
+    )
+    for one in evidence:
+        row: list[Text | str] = [cell(one.scene, "bold"), cell(one.provider), status(one.status)]
+        proofs: list[Text | str] = [
+            "" if one.seconds_to_durable is None else f"{one.seconds_to_durable:.1f}",
+            f"{one.checks_passed}/{one.checks}" if one.checks else "",
+            ", ".join(str(code) for code in sorted(set(one.source_answers))) or "—",
+        ]
+        if not one.videos:
+            made.add_row(*row, *([cell(one.reason)] if wide else []), "", "", *proofs, "")
+        for file in one.videos:
+            link = [cell(file.url, "underline")] if wide else []
+            plays = cell(f"{file.frames} frames" if file.frames else "no", "" if file.frames else "bold red")
+            made.add_row(*row, *link, size_text(file.size), file.sha256[:12], *proofs, plays)
+            row, proofs = ["", "", ""], ["", "", ""]  # further versions of the same generation
     return made
 
 

@@ -22,6 +22,7 @@ from video_assets.catalog import (
     GenerationStatus,
     MediaFile,
     MediaState,
+    Output,
     journal,
     queries,
 )
@@ -72,10 +73,17 @@ class Evidence:
     """The sensor that started the run which made it durable."""
     downloads: int = 0
     """How often the source was asked for its files, and gave something."""
+    margin_seconds: float | None = None
+    """From "durable" to the death of the link it was saved from; None where the link does not tell."""
     refreshes: int = 0
     submits: int = 0
     """How often the provider was asked to generate it; more than once per version is paid twice."""
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def videos(self) -> list[FileEvidence]:
+        """The durable videos, one per version."""
+        return [file for file in self.files if file.role == "video"]
 
     @property
     def source_files(self) -> list[FileEvidence]:
@@ -119,6 +127,7 @@ def gather(
         seconds_to_durable=_seconds(generation),
         proof_of_loss=dict(generation.evidence),
         saved_by=_saved_by(events, sensor_of),
+        margin_seconds=_margin(outputs),
         refreshes=sum(output.refreshes for output in outputs),
     )
     for job in jobs:
@@ -193,9 +202,8 @@ def _problems(scene: Scene, evidence: Evidence) -> Iterable[str]:
     if alive:
         yield f"a source link still answers {alive[0]}"
     if scene.ends == GenerationStatus.COMPLETED:
-        videos = [file for file in evidence.files if file.role == "video"]
-        if len(videos) != scene.versions:
-            yield f"{len(videos)} videos are durable instead of {scene.versions}"
+        if len(evidence.videos) != scene.versions:
+            yield f"{len(evidence.videos)} videos are durable instead of {scene.versions}"
         if not evidence.source_answers:
             yield "no source link is known, so nothing is proven"
         if scene.saved_by is not None and evidence.saved_by != scene.saved_by:
@@ -215,6 +223,15 @@ def _problems(scene: Scene, evidence: Evidence) -> Iterable[str]:
 def _saved_by(events: Sequence[Event], sensor_of: SensorOf) -> str | None:
     runs = [event.run_id for event in events if event.step == "committed" and event.run_id is not None]
     return sensor_of(runs[-1]) if runs else None
+
+
+def _margin(outputs: Sequence[Output]) -> float | None:
+    margins = [
+        (output.deadline_at - output.stored_at).total_seconds()
+        for output in outputs
+        if output.deadline_at is not None and output.stored_at is not None
+    ]
+    return min(margins, default=None)
 
 
 def _seconds(generation: Generation) -> float | None:

@@ -33,6 +33,8 @@ class Scene:
     """How many downloads at least have to break off for the scene to show anything."""
     refreshes: int = 0
     """How many links at least have to be refreshed by job id for the scene to show anything."""
+    tells: str = ""
+    """What is worth a line in the end; may name the fields of the evidence."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def request(self) -> GenerationRequest:
@@ -53,17 +55,35 @@ class Scene:
 SCENES = (
     Scene("plain", "runway", "A paper boat crosses a pond at dawn"),
     Scene("with a thumbnail", "luma", "A lighthouse in a storm, seen from the sea"),
-    Scene("three versions", "runway", "A red kite over a wheat field", versions=3),
-    Scene("slow provider", "luma", "A glacier calving in slow motion", "seconds=2, run_seconds=18"),
+    Scene(
+        "three versions",
+        "runway",
+        "A red kite over a wheat field",
+        versions=3,
+        tells="one request, {submits} jobs, every video durable",
+    ),
+    Scene(
+        "slow provider",
+        "luma",
+        "A glacier calving in slow motion",
+        "seconds=2, run_seconds=18",
+        tells="took its time",
+    ),
     Scene(
         "provider fails",
         "runway",
         "A portrait that moderation refuses",
         "run_seconds=1, fail=SAFETY.INPUT.TEXT",
         ends=FAILED,
+        tells="the provider said: {message}",
     ),
     Scene(
-        "link dead at first sight", "runway", "A clock running backwards", f"{RAPID}, dead_links=1", refreshes=1
+        "dead at first sight",
+        "runway",
+        "A clock running backwards",
+        f"{RAPID}, dead_links=1",
+        refreshes=1,
+        tells="its link was dead before the first try; a fresh one was asked for by job id",
     ),
     Scene(
         "dead for good",
@@ -71,6 +91,7 @@ SCENES = (
         "A letter burning in a fireplace",
         f"{RAPID}, dead_links=1, refresh=gone",
         ends=EXPIRED,
+        tells="could not be saved by anybody, and this is the evidence: {message}",
     ),
     Scene(
         "truncated download",
@@ -78,6 +99,7 @@ SCENES = (
         "A bridge being built, time lapse",
         f"{RAPID}, truncate_first=1",
         failed_downloads=1,
+        tells="downloaded {downloads} times: the first one broke off in the middle and was not believed",
     ),
     Scene(
         "link dies in seconds",
@@ -85,9 +107,22 @@ SCENES = (
         "A soap bubble about to burst",
         f"{RAPID}, link_ttl=45",
         saved_by="expiring_urls",
+        tells="saved by the sensor {saved_by} {margin_seconds:.0f} s before its link died",
     ),
-    Scene("answer to the submission lost", "luma", "A bottle washed ashore", f"{RAPID}, lose_submit=1"),
-    Scene("provider answers HTML", "luma", "A maze of mirrors", f"{RAPID}, html_first=1, odd_status=pondering"),
+    Scene(
+        "answer lost",
+        "luma",
+        "A bottle washed ashore",
+        f"{RAPID}, lose_submit=1",
+        tells="the answer to its submission was lost; it was found again and paid {submits} time",
+    ),
+    Scene(
+        "provider talks nonsense",
+        "luma",
+        "A maze of mirrors",
+        f"{RAPID}, html_first=1, odd_status=pondering",
+        tells="a web page and an unknown status word were taken for what they are: no answer yet",
+    ),
     Scene("other alphabets", "luma", "חתול ג'ינג'י רוקד בגשם, 猫が雨の中で踊る"),
 )
 """Twelve generations over two providers; the first is submitted first."""
