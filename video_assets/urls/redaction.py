@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from video_assets.urls.analysis import analyse, merge
 from video_assets.urls.parts import Parts, Span
 from video_assets.urls.schemes import SCHEMES
+from video_assets.urls.schemes.credentials import API_KEY_NAMES
 from video_assets.urls.tokens import KNOWN_KEY, MARKER, TOKEN_EDGE, is_key, is_random
 
 _MAX_ROUNDS = 12
@@ -26,6 +27,8 @@ _URL_MARK = re.compile(
     r"(?::|%(?:25){0,6}3[aA]|\\{1,4}u003[aA]|&#(?:58|x3[aA]);)"
     r"(?:\\{0,4}/|%(?:25){0,6}2[fF]|\\{1,4}u002[fF]|&#(?:47|x2[fF]);){2}"
 )
+_WHOLE_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-]{0,30}:\\{0,4}/\\{0,4}/|\s*//")
+_BREAK = re.compile(r"[\s\"'<>`,;]")
 _NEXT_URL = re.compile(r"[,|;](?=https?:\\{0,4}/)", re.IGNORECASE)
 _SCHEME_BEFORE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*$")
 _TRAILING = ".,;:!?)]}*"
@@ -55,7 +58,7 @@ _TELEGRAM = re.compile(r"(?<=/bot)[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}")
 _LIKELY_NAMES = frozenset(
     "token key sign policy auth oh hm _upt secure verify credential credentials sv-token code st t s e a h md5 hash"
     " download_token file_token user_token bearer nonce x-token ticket license_key".split()  # noqa: SIM905
-)
+).union(API_KEY_NAMES)
 """Names whose value is secret when it looks drawn by a machine."""
 _DIGEST_NAMES = frozenset({"md5", "hash", "t", "s", "e", "a", "h", "st", "nonce"})
 """Secret inside a URL that the table knows; in plain text they are checksums, counters and columns."""
@@ -144,6 +147,8 @@ def _hide_everywhere(text: str, spans: list[Span]) -> str:
 
 def _url_secrets(text: str) -> list[Span]:
     spans: list[Span] = []
+    if _WHOLE_URL.match(text):  # blanks inside a stored URL part it into words that no longer explain each other
+        spans = [span for span in analyse(text).secrets if not _BREAK.search(text, *span)]
     for word in _WORD.finditer(text):
         start, end = word.span()
         piece = word.group()
