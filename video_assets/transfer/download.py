@@ -20,6 +20,7 @@ from video_assets.transfer.guard import Verdict, system_resolve, verdict
 from video_assets.transfer.orders import Download, DownloadPolicy, Expected, Order
 from video_assets.transfer.politeness import PROCESS_GATE, HostGate
 from video_assets.transfer.spool import SPOOL_PREFIX
+from video_assets.urls import classify
 
 
 class Downloader:
@@ -55,7 +56,8 @@ class Downloader:
 
         ``headers`` may hold a credential: they go to the URL's own origin only, never across a redirect.
         ``expected`` is the family the file must belong to; None takes any media file, archive or subtitle.
-        ``expires_at`` (when the link dies) tells an expired link from a refused one. ``deadline`` ends the fetch
+        ``expires_at`` (when the link dies; by default what the URL itself tells) tells an expired link from a
+        refused one. ``deadline`` ends the fetch
         before the policy's total time-out does. ``on_progress`` gets bytes so far and bytes in all, None when
         unknown. Raises DownloadFailed; ValueError for headers that cannot be sent.
         """
@@ -70,7 +72,7 @@ class Downloader:
             directory,
             checked_headers(headers or {}),
             _expected(expected),
-            expires_at,
+            classify(url).expires_at if expires_at is None else expires_at,
             time.monotonic() + patience,
             on_progress,
             cancelled,
