@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import time
@@ -85,6 +86,8 @@ def demo(
     from video_assets.emulator import Emulator
 
     began = time.monotonic()
+    # The warning to back up the generated key is for those who keep what it encrypts.
+    logging.getLogger("video_assets.catalog.database").setLevel(logging.ERROR)
     home = home.absolute()
     _start_afresh(home)
     ports = Ports(port_base, port_base + 1, port_base + 2) if port_base else Ports(*free_ports(3))

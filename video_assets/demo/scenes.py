@@ -67,7 +67,6 @@ SCENES = (
         "luma",
         "A glacier calving in slow motion",
         "seconds=2, run_seconds=18",
-        tells="took its time",
     ),
     Scene(
         "provider fails",
