@@ -235,6 +235,13 @@ CASES = [
         f"https://f.video.weibocdn.com/v.mp4?label=mp4_hd&Expires={T}&ssig=k%2FaXz1&KID=unistore,video",
         ("k%2FaXz1",),
     ),
+    Case("wangsu", f"https://live.example.com/v.flv?wsSecret={MD5}&wsABSTime={HEX}", (MD5,)),
+    Case("wangsu", f"https://live.example.com/v.flv?wsSecret={MD5}&wsTime={HEX}", (MD5,), bound=Bound.LOWER),
+    Case(
+        "tiktok",
+        f"https://v16-webapp.tiktok.com/{MD5}/{HEX}/video/tos/x/?a=1988&expire={T}&signature={SHA1}",
+        (MD5, SHA1),
+    ),
     # --- content delivery networks
     *(
         Case("akamai", url, (SHA256,))
@@ -450,6 +457,13 @@ CASES = [
         )
     ),
     # --- hosts that delete
+    Case(
+        "webhook",
+        "https://discord.com/api/webhooks/123456789012345678/AbCdEfGhIjKlMnOpQrSt-0123456789",
+        ("AbCdEfGhIjKlMnOpQrSt-0123456789",),
+        None,
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
     kept("replicate", "https://replicate.delivery/xezq/abc/output.mp4", timedelta(hours=1)),
     kept("replicate", "https://pbxt.replicate.delivery/abc/out-0.png", timedelta(hours=1)),
     kept("kie", "https://tempfile.aiquickdraw.com/v/abc_1700000000.mp4", timedelta(days=14)),

@@ -60,6 +60,7 @@ _LIGHTTPD = re.compile(
 _HASH_THEN_EPOCH = re.compile(
     rf"/(?P<secret>{_MD5}|(?=[A-Za-z_\-]*[0-9])[A-Za-z0-9_\-]{{22}}(?:==)?)/(?P<time>[1-4][0-9]{{9}})/."
 )
+_TIKTOK = ("tiktok.com", "tiktokcdn.com", "tiktokcdn-us.com", "tiktokcdn-eu.com", "tiktokv.com", "tiktokv.us")
 _MD5_VALUE = re.compile(rf"^(?P<secret>{_MD5})$")
 _EPOCH_VALUE = re.compile(r"^[1-9][0-9]{9}$")
 _HEX_EPOCH_VALUE = re.compile(r"^[4-9a-fA-F][0-9a-fA-F]{7}$")
@@ -72,6 +73,12 @@ def _type_b_end(parts: Parts) -> Death:
     match = _TYPE_B.search(parts.path)
     digits = match["time"] if match else ""
     return Death(moments.parse_iso(f"{digits[:8]}T{digits[8:]}", zone=_CHINA), Bound.LOWER)
+
+
+def _wangsu_end(parts: Parts) -> Death:
+    if parts.has("wsabstime"):
+        return Death(_decimal_or_hex(parts.first("wsabstime") or ""))
+    return Death(_decimal_or_hex(parts.first("wstime") or ""), Bound.LOWER)
 
 
 _CLOUDFLARE = re.compile(r"^(?P<time>[0-9]{10})-(?P<secret>[A-Za-z0-9+/_\-]{27,88}={0,2})$")
@@ -151,7 +158,7 @@ CDNS: tuple[Scheme, ...] = (
         name="alibaba_cdn_c",
         source="https://www.alibabacloud.com/help/cdn/user-guide/type-c-signing (the server adds a lifetime)",
         digest=True,
-        when=in_path(_TYPE_C),
+        when=both(in_path(_TYPE_C), lambda parts: not parts.on_host(*_TIKTOK)),
         expires=path_time(_TYPE_C, base=16, bound=Bound.LOWER),
         secret=(path_secret(_TYPE_C),),
         volatile_path=_TYPE_C,
@@ -193,6 +200,16 @@ CDNS: tuple[Scheme, ...] = (
         needs=("txsecret", "txtime"),
         expires=hex_epoch("txtime"),
         secret=("txsecret",),
+    ),
+    Scheme(
+        name="tiktok",
+        source="seen on TikTok's video hosts: /<signature>/<hex epoch>/video/, often with expire beside it",
+        digest=True,
+        when=both(on(*_TIKTOK), in_path(_TYPE_C)),
+        expires=path_time(_TYPE_C, base=16),
+        secret=(path_secret(_TYPE_C), "signature", "tk"),
+        volatile=("expire", "l", "policy"),
+        volatile_path=_TYPE_C,
     ),
     Scheme(
         name="bytedance_cdn",
@@ -312,6 +329,15 @@ CDNS: tuple[Scheme, ...] = (
         when=both(in_path(_LIGHTTPD), lambda parts: not in_path(_TYPE_C)(parts)),
         secret=(path_secret(_LIGHTTPD),),
         volatile_path=_LIGHTTPD,
+    ),
+    Scheme(
+        name="wangsu",
+        source="Wangsu (CDNetworks) anti-leech: wsABSTime is the end in hex; wsTime is of issue, the server adds a lifetime",
+        needs=("wssecret",),
+        when=with_any("wstime", "wsabstime"),
+        expires=_wangsu_end,
+        secret=("wssecret",),
+        volatile=("wstime", "wsabstime"),
     ),
     Scheme(
         name="limelight_mediavault",

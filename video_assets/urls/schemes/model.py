@@ -254,7 +254,9 @@ def shaped_secret(names: tuple[str, ...], shape: re.Pattern[str]) -> Secrets:
         for param in params_of(parts, names):
             value, edits = peel(Layer.PERCENT, param.raw)
             if match := shape.search(value):
-                start, end = Spelling(param.raw, value, (Layer.PERCENT,), (edits,)).raw_span(*match.span("secret"))
+                start, end = Spelling(param.raw, value, (Layer.PERCENT,), (edits,)).raw_span(
+                    *match.span("secret")
+                )
                 yield param.value_start + start, param.value_start + end
 
     return spans

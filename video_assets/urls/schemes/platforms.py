@@ -37,6 +37,9 @@ _RAILS = re.compile(
     r"(?<![A-Za-z0-9+_\-])(?P<secret>(?P<payload>eyJfcmFpbHMi(?:[A-Za-z0-9+_]|-(?!-)|%2[bBfF]){8,}+(?:=|%3[dD]){0,2})--(?P<mac>[0-9a-f]{40,128}))"
 )
 _DROPBOX_TEMPORARY = re.compile(r"^/(?:cd/[0-9]{1,4}/[a-z_]{1,20}|apitl/[0-9]{1,4})/(?P<secret>[^/]+)")
+_WEBHOOK = re.compile(
+    r"^/(?:api/(?:v[0-9]+/)?webhooks/[0-9]{5,25}|services/T[A-Z0-9]+/B[A-Z0-9]+)/(?P<secret>(?!REDACTED)[A-Za-z0-9_\-]{16,})"
+)
 _VIMEO_PATH = re.compile(r"/(?P<time>[0-9]{10})-0x(?P<secret>[0-9a-f]{40,64})(?=/)")
 
 
@@ -310,6 +313,14 @@ PLATFORMS: tuple[Scheme, ...] = (
         hint="/bot",
         when=in_path(_TELEGRAM),
         secret=(path_secret(_TELEGRAM),),
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
+    Scheme(
+        name="webhook",
+        source="Discord and Slack incoming webhooks: who knows the URL may post",
+        hosts=("discord.com", "discordapp.com", "hooks.slack.com"),
+        when=in_path(_WEBHOOK),
+        secret=(path_secret(_WEBHOOK),),
         kind=Kind.CREDENTIAL_ONLY,
     ),
     Scheme(

@@ -54,7 +54,7 @@ RETENTION: tuple[Scheme, ...] = (
     Scheme(
         name="xai",
         source="https://docs.x.ai/docs/guides/image-generations: URLs are ephemeral, no time given",
-        hosts=("imgen.x.ai",),
+        hosts=("imgen.x.ai", "vidgen.x.ai"),
         when=lambda parts: "xai-tmp" in parts.path,
     ),
     Scheme(
