@@ -1,0 +1,192 @@
+"""What a row becomes when its temporary URLs are replaced: pure functions from values to values.
+
+A URL is found again by its digest and not by its position, so that a document that was edited meanwhile is
+edited where the URL stands now; a place that the rules except is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from video_assets.legacy.config import Column, Related
+from video_assets.legacy.scanning import digest
+from video_assets.legacy.siblings import set_siblings
+from video_assets.legacy.values import RowAccess, Value
+from video_assets.urls import Finding, find, redact, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """A durable copy, as rows are told about it."""
+
+    file_id: str
+    url: str
+    key: str
+    bucket: str
+    name: str | None = None
+    size: int | None = None
+    type: str | None = None
+    sha256: str | None = None
+    stored_at: datetime | None = None
+
+    def fact(self, name: str) -> str | int | None:
+        """One of the facts that a related column can be filled with (see ``config.Fact``)."""
+        moment = self.stored_at or datetime.now(UTC)
+        facts: dict[str, str | int | None] = {
+            "file_url": self.url,
+            "file_name": self.name,
+            "file_size": self.size,
+            "file_type": self.type,
+            "storage_path": self.key,
+            "bucket": self.bucket,
+            "sha256": self.sha256,
+            "uploaded_at": moment.astimezone(UTC).isoformat(timespec="seconds"),
+            "null": None,
+        }
+        return facts[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One finding that is to be replaced."""
+
+    finding_id: str
+    url_digest: str
+    pointer: str
+    durable: Durable
+
+
+@dataclass(frozen=True, slots=True)
+class EditedValue:
+    """A value with its URLs replaced."""
+
+    value: Value
+    done: tuple[Place, ...]
+    missing: tuple[Place, ...]
+    """Places whose URL does not stand in the value any more."""
+    first: Durable | None
+    """The copy of the first URL in the document, which the related columns are about."""
+
+
+def edit_value(
+    value: Value, places: Sequence[Place], excepted: Collection[tuple[str, str]], related: Sequence[Related]
+) -> EditedValue:
+    """Put durable URLs in the place of temporary ones; every other byte of the value stays.
+
+    ``excepted`` holds (pointer, digest) of places that are left alone. ``related`` fills keys beside the URL.
+    """
+    content = value.data
+    if not isinstance(content, str | bytes):
+        return EditedValue(value, (), tuple(places), None)
+    wanted = {place.url_digest: place.durable for place in places}
+    chosen: list[tuple[Finding, Durable]] = []
+    seen: set[str] = set()
+    for found in find(content):
+        name = digest(found.url)
+        durable = wanted.get(name)
+        if durable is None or (redact(found.pointer or ""), name) in excepted:
+            continue
+        chosen.append((found, durable))
+        seen.add(name)
+    done = tuple(place for place in places if place.url_digest in seen)
+    missing = tuple(place for place in places if place.url_digest not in seen)
+    if not chosen:
+        return EditedValue(value, (), missing, None)
+    pairs = [(found, durable.url) for found, durable in chosen]
+    new: str | bytes
+    if isinstance(content, bytes):
+        new = replace(content, pairs)
+    else:
+        new = _with_siblings(replace(content, pairs), chosen, related)
+    return EditedValue(Value(value.kind, new), done, missing, chosen[0][1])
+
+
+def _with_siblings(text: str, chosen: Sequence[tuple[Finding, Durable]], related: Sequence[Related]) -> str:
+    rules = [rule for rule in related if rule.sibling is not None]
+    if not rules:
+        return text
+    wanted: dict[str, dict[str, Any]] = {}
+    for found, durable in chosen:
+        # A key beside the URL exists only for a URL that is a member of an object of the document itself.
+        if found.layers != ("json",) or found.in_key or not found.pointer:
+            continue
+        of_object = wanted.setdefault(found.pointer.rpartition("/")[0], {})
+        for rule in rules:
+            of_object.setdefault(rule.sibling or "", _told(rule, durable))
+    return set_siblings(text, wanted)
+
+
+def _told(rule: Related, durable: Durable) -> str | int | None:
+    return rule.text if rule.fact is None else durable.fact(rule.fact)
+
+
+@dataclass(slots=True)
+class RowEdit:
+    """A whole row's change: only columns whose value differs."""
+
+    before: dict[str, Value] = field(default_factory=dict)
+    after: dict[str, Value] = field(default_factory=dict)
+    done: dict[str, list[Place]] = field(default_factory=dict)
+    """Per column."""
+    missing: list[Place] = field(default_factory=list)
+    generated: list[Place] = field(default_factory=list)
+    """Places in columns that the database computes; they follow what they are made from."""
+
+    def put(self, name: str, before: Value, after: Value) -> None:
+        """Note that a column changes, if it does."""
+        if before != after:
+            self.before.setdefault(name, before)
+            self.after[name] = after
+
+
+def edit_row(
+    access: RowAccess,
+    values: Mapping[str, Value],
+    places: Mapping[str, Sequence[Place]],
+    excepted: Mapping[str, Collection[tuple[str, str]]],
+) -> RowEdit:
+    """The change of one row, given its values and its places per column."""
+    edit = RowEdit()
+    for name, of_column in places.items():
+        if name in access.generated:
+            edit.generated += of_column
+            continue
+        column = access.shape.config.column(name)
+        edited = edit_value(values[name], of_column, excepted.get(name, ()), column.related)
+        edit.missing += edited.missing
+        if not edited.done or edited.first is None:
+            continue
+        edit.done[name] = list(edited.done)
+        edit.put(name, values[name], edited.value)
+        for related, value in related_values(access, column, edited.first):
+            if related not in places:
+                edit.put(related, values[related], value)
+    return edit
+
+
+def related_columns(column: Column) -> list[str]:
+    """The columns that are filled when a URL of ``column`` is replaced."""
+    return [rule.column for rule in column.related if rule.column is not None]
+
+
+def related_values(access: RowAccess, column: Column, durable: Durable) -> list[tuple[str, Value]]:
+    """What the related columns become, each in the form that its type takes."""
+    filled: list[tuple[str, Value]] = []
+    for rule in column.related:
+        if rule.column is None or rule.column in access.generated:
+            continue
+        told = _told(rule, durable)
+        if rule.fact == "uploaded_at" and isinstance(told, str) and access.is_time(rule.column):
+            told = _moment_for(access.shape.dialect, told)
+        elif isinstance(told, int) and not (access.shape.dialect == "sqlite" and access.is_number(rule.column)):
+            told = str(told)
+        filled.append((rule.column, Value.of(told)))
+    return filled
+
+
+def _moment_for(dialect: str, iso: str) -> str:
+    """A UTC moment as a DATETIME column takes it: MySQL knows no zones in its text."""
+    return iso.removesuffix("+00:00").replace("T", " ") if dialect in ("mysql", "sqlite") else iso
