@@ -46,6 +46,10 @@ class Related(_Part):
     fact: Fact | None = None
     text: str | None = None
     """A constant instead of a fact, such as ``completed``."""
+    pointer: str | None = None
+    """Only for URLs at this JSON pointer (``*`` for any one token)."""
+    when_empty: bool = False
+    """Only where nothing stands yet."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -71,6 +75,8 @@ class Job(_Part):
     """A regular expression over the URL's path; its group is the id."""
     id_in_jwt: str | None = None
     """A claim of the URL's JSON Web Token."""
+    columns: tuple[str, ...] = ()
+    """Only for URLs of these columns; empty means all. Input pictures are not the work of the row's job."""
 
     @model_validator(mode="after")
     def _says_enough(self) -> Self:

@@ -240,7 +240,8 @@ def _file(
 ) -> SeenFile:
     url = finding.url
     print_ = fingerprint(url)
-    provider, task_id = _job(table.jobs, url, pointer, places)
+    jobs = [job for job in table.jobs if not job.columns or entry.name in job.columns]
+    provider, task_id = _job(jobs, url, pointer, places)
     return SeenFile(
         id=file_id(source, print_),
         fingerprint=print_,
