@@ -7,7 +7,6 @@ raises. It is not the parser of the downloader, which must refuse what is odd.
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from typing import NamedTuple
 
 from video_assets.urls.tokens import MARKER, Jwt, find_jwts
@@ -68,12 +67,13 @@ class Segment(NamedTuple):
 class Parts:
     """A URL in pieces. ``params`` maps a lower-case name to all parameters of that name, in order."""
 
-    __slots__ = ("__dict__", "host", "params", "path_end", "path_start", "port", "scheme", "text", "userinfo")
+    __slots__ = ("_jwts", "host", "params", "path_end", "path_start", "port", "scheme", "text", "userinfo")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.scheme = self.host = self.port = ""
         self.userinfo: Span | None = None
+        self._jwts: list[Jwt] | None = None
         self.params: dict[str, list[Param]] = {}
         self.path_start = 0
         opening = _SCHEME.match(text)
@@ -166,7 +166,7 @@ class Parts:
         """The path, still percent-encoded."""
         return self.text[self.path_start : self.path_end]
 
-    @cached_property
+    @property
     def segments(self) -> list[Segment]:
         """The non-empty path segments."""
         found = []
@@ -177,10 +177,12 @@ class Parts:
             start += len(text) + 1
         return found
 
-    @cached_property
+    @property
     def jwts(self) -> list[Jwt]:
         """Every JSON Web Token in the URL."""
-        return find_jwts(self.text)
+        if self._jwts is None:
+            self._jwts = find_jwts(self.text)
+        return self._jwts
 
     def first(self, name: str) -> str | None:
         """The decoded value of the first parameter ``name`` (lower case), or None."""

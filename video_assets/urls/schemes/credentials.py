@@ -101,6 +101,8 @@ SIGNATURE_NAMES = _spellings(
     ),
     *("authorization", "credential", "jwt", "code", "ssig", "psig", "csig"),
 )
+_EXPIRY_SET = frozenset(EXPIRY_NAMES)
+_SIGNATURE_SET = frozenset(SIGNATURE_NAMES)
 # Too general to pair with a bare letter.
 _WEAK_EXPIRY = {"e", "until", "validity", "endtime", "end_time", "end-time"}
 _WEAK_SIGNATURE = {"s", "t", "k", "h", "st", "tk", "key", "code", "auth", "secret", "credential", "checksum"}
@@ -109,27 +111,28 @@ _WEAK_SIGNATURE = {"s", "t", "k", "h", "st", "tk", "key", "code", "auth", "secre
 def _expiry(parts: Parts) -> tuple[Param, datetime] | None:
     """The expiry parameter that has a signature worth the name beside it, with the earliest time."""
     best: tuple[Param, datetime] | None = None
-    for name in EXPIRY_NAMES:
-        for param in parts.params.get(name, ()):
-            moment = moments.parse_any(param.value)
-            if (
-                moment is not None
-                and _PLAUSIBLE_FROM <= moment < _PLAUSIBLE_TO
-                and (best is None or moment < best[1])
-                and _signatures(parts, weak=name not in _WEAK_EXPIRY)
-            ):
-                best = param, moment
+    for param in _named(parts, _EXPIRY_SET):
+        moment = moments.parse_any(param.value)
+        if (
+            moment is not None
+            and _PLAUSIBLE_FROM <= moment < _PLAUSIBLE_TO
+            and (best is None or moment < best[1])
+            and _signatures(parts, weak=param.name not in _WEAK_EXPIRY)
+        ):
+            best = param, moment
     return best
 
 
 def _signatures(parts: Parts, *, weak: bool = True) -> list[Span]:
     return [
         param.span
-        for name in SIGNATURE_NAMES
-        if weak or name not in _WEAK_SIGNATURE
-        for param in parts.params.get(name, ())
-        if is_random(_bare(param.value), least=10 if name not in _WEAK_SIGNATURE else 16)
+        for param in _named(parts, _SIGNATURE_SET if weak else _SIGNATURE_SET - _WEAK_SIGNATURE)
+        if is_random(_bare(param.value), least=16 if param.name in _WEAK_SIGNATURE else 10)
     ]
+
+
+def _named(parts: Parts, names: frozenset[str]) -> list[Param]:
+    return [param for name in parts.params.keys() & names for param in parts.params[name]]
 
 
 def _bare(value: str) -> str:
@@ -170,6 +173,7 @@ API_KEY_NAMES = _spellings(
     *("x api key", "x goog api key", "xi api key", "x auth token", "x access token", "x subscription token"),
     *("ocp apim subscription key", "code key", "functions key", "sv token", "oauth token", "jwt", "rlsecret"),
 )
+_API_KEY_SET = frozenset(API_KEY_NAMES)
 _PASSWORD_NAMES = frozenset(
     _spellings(
         "password", "passwd", "pwd", "client secret", "app secret", "api secret", "consumer secret", "secret key"
@@ -183,13 +187,11 @@ _BEARER = re.compile(r"^(?:Bearer|Basic|Token|Key|ApiKey)[\s+]+", re.IGNORECASE)
 
 def _api_keys(parts: Parts) -> list[Span]:
     spans = []
-    for name in API_KEY_NAMES:
-        for param in parts.params.get(name, ()):
-            value = _BEARER.sub("", param.value)
-            if is_key(value) or (
-                name in _PASSWORD_NAMES and len(value) >= 4 and value.lower() not in _NO_SECRETS
-            ):
-                spans.append(param.span)
+    for param in _named(parts, _API_KEY_SET):
+        value = _BEARER.sub("", param.value)
+        is_password = param.name in _PASSWORD_NAMES and len(value) >= 4 and value.lower() not in _NO_SECRETS
+        if is_password or is_key(value):
+            spans.append(param.span)
     return spans
 
 
