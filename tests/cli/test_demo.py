@@ -1,4 +1,4 @@
-"""The judge of the demonstration has to be able to say no. (The demonstration itself is a step of its own in CI.)"""
+"""The judge of the demonstration has to be able to say no. (The demonstration itself is a step of CI.)"""
 
 from __future__ import annotations
 
