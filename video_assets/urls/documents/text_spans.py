@@ -114,6 +114,8 @@ def candidates(view: View, start: int, end: int) -> Iterator[Candidate]:
                 covered = reached
             else:
                 covered_by_path = reached
+                if "eyJ" not in candidate.url:
+                    continue
             yield candidate
 
 
