@@ -61,7 +61,7 @@ def test_only_pending_outputs_are_due(catalog: Catalog) -> None:
     assert _due(catalog) == ["a"]
 
 
-def test_a_pause_between_tries_is_kept_unless_the_link_dies_or_a_person_asks(catalog: Catalog) -> None:
+def test_a_pause_between_tries_is_kept_unless_a_person_asks(catalog: Catalog) -> None:
     later = NOW + timedelta(microseconds=1)
     _with_outputs(
         catalog,
@@ -71,8 +71,20 @@ def test_a_pause_between_tries_is_kept_unless_the_link_dies_or_a_person_asks(cat
         waiting_for_ever={"next_attempt_at": later},
     )
     assert _due(catalog) == ["now"]
-    assert _due(catalog, dies_before=NOW + MINUTE) == ["dying"]
+    assert _due(catalog, dies_before=NOW + MINUTE) == []
     assert _due(catalog, force=True) == ["dying", "waiting", "now", "waiting_for_ever"]
+
+
+def test_the_horizon_parts_what_dies_soon_from_everything_else(catalog: Catalog) -> None:
+    _with_outputs(
+        catalog,
+        dead={"deadline_at": NOW - MINUTE},
+        dying={"deadline_at": NOW + MINUTE},
+        calm={"deadline_at": NOW + 2 * MINUTE},
+        unknown={},
+    )
+    assert _due(catalog, dies_before=NOW + MINUTE) == ["dead", "dying"]
+    assert _due(catalog, dies_after=NOW + MINUTE) == ["calm", "unknown"]
 
 
 def test_what_another_worker_holds_is_left_out_until_its_lease_ends(catalog: Catalog) -> None:

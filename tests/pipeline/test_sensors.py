@@ -102,23 +102,22 @@ def test_after_an_outage_the_soonest_deadline_comes_first(world: World, instance
     assert [r.partition_key for r in requests] == [keys[1], keys[2], keys[0]]
 
 
-def test_a_link_that_dies_soon_gets_a_priority_run_even_between_tries(
+def test_a_link_that_dies_soon_gets_a_priority_run_and_nothing_else_starts_one_for_it(
     world: World, instance: dg.DagsterInstance
 ) -> None:
     calm, dying = ready(world, 2, "horizon")
-    soon, later = utc_now() + timedelta(minutes=5), utc_now() + timedelta(hours=5)
-    for key, moment in ((calm, later), (dying, soon)):
+    for key, minutes in ((calm, 300), (dying, 5)):
+        moment = utc_now() + timedelta(minutes=minutes)
         world.edit(
             lambda session, key=key, moment=moment: session.execute(  # type: ignore[misc]
-                update(Output)
-                .where(Output.generation_id == key)  # type: ignore[arg-type]
-                .values(deadline_at=moment, next_attempt_at=utc_now() + timedelta(hours=1))
+                update(Output).where(Output.generation_id == key).values(deadline_at=moment)  # type: ignore[arg-type]
             )
         )
-    assert (tick(sensors.provider_jobs, world, instance).run_requests or []) == []
-    requests = tick(sensors.expiring_urls, world, instance).run_requests or []
-    assert [r.partition_key for r in requests] == [dying]
-    assert requests[0].tags["dagster/priority"] == "10"
+    ordinary = tick(sensors.provider_jobs, world, instance).run_requests or []
+    assert [r.partition_key for r in ordinary] == [calm]
+    urgent = tick(sensors.expiring_urls, world, instance).run_requests or []
+    assert [r.partition_key for r in urgent] == [dying]
+    assert urgent[0].tags["dagster/priority"] == "10"
 
 
 def test_what_a_live_lease_covers_is_not_asked_for(world: World, instance: dg.DagsterInstance) -> None:

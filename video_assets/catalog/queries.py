@@ -124,20 +124,23 @@ def outputs_due(
     now: datetime,
     limit: int,
     dies_before: datetime | None = None,
+    dies_after: datetime | None = None,
     force: bool = False,
     generation_ids: Collection[str] | None = None,
 ) -> Sequence[Output]:
     """Outputs that wait for a rescue, soonest deadline first, leaving out what a live lease covers.
 
-    ``dies_before`` keeps only those whose link dies by then, and ignores the pause between tries for them;
-    ``force`` ignores that pause altogether (a person asked).
+    ``dies_before`` keeps only those whose link dies by then, ``dies_after`` only the others (and those of which
+    nobody knows). ``force`` ignores the pause between tries (a person asked).
     """
     statement = select(Output).where(Output.state == MediaState.PENDING)
     if generation_ids is not None:
         statement = statement.where(col(Output.generation_id).in_(generation_ids))
     if dies_before is not None:
         statement = statement.where(col(Output.deadline_at) <= dies_before)
-    elif not force:
+    if dies_after is not None:
+        statement = statement.where(or_(col(Output.deadline_at).is_(None), col(Output.deadline_at) > dies_after))
+    if not force:
         statement = statement.where(
             or_(col(Output.next_attempt_at).is_(None), col(Output.next_attempt_at) <= now)
         )

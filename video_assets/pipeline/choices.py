@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,31 +49,58 @@ def submit_key(generation: Generation, now: datetime) -> str:
     return f"submit:{generation.id}:{generation.attempt}:{window(now - generation.queued_at)}"
 
 
-def store_runs(
-    outputs: Iterable[Output], providers: dict[str, str], *, now: datetime, urgent: bool = False
-) -> list[StoreRun]:
-    """Group due outputs (soonest deadline first) into runs; the order of urgency is kept.
+@dataclass(frozen=True, slots=True)
+class StorePlan:
+    """The runs to ask for, and what was asked for so far: the sensor's next cursor."""
 
-    ``providers`` maps generation id to provider name. An urgent run carries one generation: nothing may make it
-    wait.
+    runs: list[StoreRun]
+    asked: dict[str, str]
+    """Output id → its state when a run was last asked for it. Holds only what is due now, so it stays small."""
+
+
+def plan_store_runs(
+    outputs: Iterable[Output],
+    providers: Mapping[str, str],
+    *,
+    now: datetime,
+    asked: Mapping[str, str],
+    urgent: bool = False,
+    most: int = 50,
+) -> StorePlan:
+    """Group due outputs (soonest deadline first) into at most ``most`` runs; the order of urgency is kept.
+
+    ``providers`` maps generation id to provider name. An output whose state is the one in ``asked`` has a run
+    already, queued or going; it is asked for again after another try, or in the next window of its waiting.
     """
-    tries: dict[str, list[str]] = {}
+    states: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for output in outputs:
         since = output.next_attempt_at or output.created_at
-        state = f"{output.id}:{output.attempts}:{window(now - since)}"
-        tries.setdefault(output.generation_id, []).append(state)
-    ids = list(tries)
-    size = 1 if urgent or len(ids) <= SINGLES else BATCH
-    return [_store_run(ids[at : at + size], tries, providers, urgent) for at in range(0, len(ids), size)]
+        states[output.id] = f"{output.attempts}.{window(now - since)}"
+        owners[output.id] = output.generation_id
+    news = [output_id for output_id, state in states.items() if asked.get(output_id) != state]
+    wanted = list(dict.fromkeys(owners[output_id] for output_id in news))
+    size = 1 if len(wanted) <= SINGLES else BATCH
+    groups = [wanted[at : at + size] for at in range(0, len(wanted), size)][:most]
+    taken = {generation_id for group in groups for generation_id in group}
+    lines = {output_id: f"{output_id}:{state}" for output_id, state in states.items()}
+    runs = []
+    for group in groups:
+        members = set(group)
+        digest = _digest([lines[output_id] for output_id in states if owners[output_id] in members])
+        names = {providers[generation_id] for generation_id in group}
+        kind = "urgent" if urgent else "store"
+        runs.append(
+            StoreRun(
+                tuple(group),
+                f"{kind}:{group[0]}:{len(group)}:{digest}",
+                names.pop() if len(names) == 1 else None,
+                urgent,
+            )
+        )
+    known = set(states) - set(news)
+    return StorePlan(runs, {key: state for key, state in states.items() if key in known or owners[key] in taken})
 
 
-def _store_run(
-    ids: Sequence[str], tries: dict[str, list[str]], providers: dict[str, str], urgent: bool
-) -> StoreRun:
-    state = "\n".join(line for generation_id in ids for line in sorted(tries[generation_id]))
-    digest = hashlib.sha256(state.encode()).hexdigest()[:16]
-    names = {providers[generation_id] for generation_id in ids}
-    kind = "urgent" if urgent else "store"
-    return StoreRun(
-        tuple(ids), f"{kind}:{ids[0]}:{len(ids)}:{digest}", names.pop() if len(names) == 1 else None, urgent
-    )
+def _digest(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

@@ -4,6 +4,7 @@ The catalog is their cursor: what is due is a question to it, so nothing is forg
 daemon was down for an hour, and the soonest deadline always comes first.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -23,6 +24,8 @@ BUDGET_SECONDS = 25.0
 """Half of Dagster's tick limit of 60 s, less a margin for the daemon's own work."""
 
 MAX_RUNS_PER_TICK = 50
+LOOK_AHEAD = 5_000
+"""Outputs looked at per tick; the cursor remembers at most so many generations."""
 PROVIDER_TAG = "video_assets/provider"
 PRIORITY_TAG = "dagster/priority"
 URGENT = {PRIORITY_TAG: "10"}
@@ -62,12 +65,13 @@ def provider_jobs(context: dg.SensorEvaluationContext, services: ServicesParam) 
     report = poll_due_jobs(services.catalog, services.provider, services.settings, budget_seconds=BUDGET_SECONDS)
     _warn(context, report.outcomes)
     now = utc_now()
+    now = utc_now()
     with services.catalog.read() as session:
-        due = queries.outputs_due(session, now=now, limit=choices.BATCH * MAX_RUNS_PER_TICK)
-    # What dies within the horizon is the duty of expiring_urls: a second run for the same link saves nothing.
-    horizon = now + services.settings.expiry_horizon
-    calm = [output for output in due if output.deadline_at is None or output.deadline_at > horizon]
-    runs = _run_requests(context, services, calm)
+        # What dies within the horizon is the duty of expiring_urls.
+        due = queries.outputs_due(
+            session, now=now, limit=LOOK_AHEAD, dies_after=now + services.settings.expiry_horizon
+        )
+    runs, cursor = _run_requests(context, services, due)
     if report.all_failed and not runs:
         # A bad key must not look like a quiet day.
         raise dg.Failure(
@@ -78,25 +82,27 @@ def provider_jobs(context: dg.SensorEvaluationContext, services: ServicesParam) 
     return dg.SensorResult(
         run_requests=runs,
         asset_events=events,
+        cursor=cursor,
         skip_reason=None if runs or events else dg.SkipReason(quiet),
     )
 
 
 @dg.sensor(
-    jobs=[host_job],
+    jobs=[host_job, rescue_batch],
     minimum_interval_seconds=2,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Gives every pending link that dies within the horizon a priority run of its own.",
+    description="Gives every pending link that dies within the horizon a priority run, whatever it waits for.",
 )
 def expiring_urls(context: dg.SensorEvaluationContext, services: ServicesParam) -> dg.SensorResult:
     now = utc_now()
     with services.catalog.read() as session:
         dying = queries.outputs_due(
-            session, now=now, limit=MAX_RUNS_PER_TICK, dies_before=now + services.settings.expiry_horizon
+            session, now=now, limit=LOOK_AHEAD, dies_before=now + services.settings.expiry_horizon
         )
-    runs = _run_requests(context, services, dying, urgent=True)
+    runs, cursor = _run_requests(context, services, dying, urgent=True)
     return dg.SensorResult(
         run_requests=runs,
+        cursor=cursor,
         skip_reason=None if runs else dg.SkipReason("no pending link dies within the horizon"),
     )
 
@@ -121,15 +127,21 @@ def failed_runs(context: dg.RunFailureSensorContext, services: ServicesParam) ->
 
 def _run_requests(
     context: dg.SensorEvaluationContext, services: Services, outputs: Sequence[Output], *, urgent: bool = False
-) -> list[dg.RunRequest]:
-    if not outputs:
-        return []
+) -> tuple[list[dg.RunRequest], str]:
+    """The runs to ask for and the new cursor, which remembers what has been asked for."""
     ids = list(dict.fromkeys(output.generation_id for output in outputs))
     with services.catalog.read() as session:
         providers = queries.providers_of(session, ids)
-    add_keys(context.instance, ids)
-    runs = choices.store_runs(outputs, providers, now=utc_now(), urgent=urgent)[:MAX_RUNS_PER_TICK]
-    return [_run_request(run) for run in runs]
+    plan = choices.plan_store_runs(
+        outputs,
+        providers,
+        now=utc_now(),
+        asked=json.loads(context.cursor or "{}"),
+        urgent=urgent,
+        most=MAX_RUNS_PER_TICK,
+    )
+    add_keys(context.instance, [key for run in plan.runs for key in run.generation_ids])
+    return [_run_request(run) for run in plan.runs], json.dumps(plan.asked)
 
 
 def _run_request(run: choices.StoreRun) -> dg.RunRequest:
