@@ -75,7 +75,7 @@ class Preset:
     """The rows of an example, given how many its main table shall have."""
 
     def source(self, name: str, url: str, *, providers: Mapping[str, str] | None = None) -> Source:
-        """A source of this shape. ``providers`` lets one provider be played by another: ``openai`` by ``luma``."""
+        """A source of this shape. ``providers`` lets one be played by another: ``openai`` by ``luma``."""
         tables = self.tables if not providers else tuple(_played(table, providers) for table in self.tables)
         return Source(name=name, url=url, preset=self.name, tables=tables)
 
