@@ -204,6 +204,8 @@ def _perform(
             note("Settled. Now every source link dies, and the durable copies are fetched and decoded …")
         with open_dagster(addresses.dagster_home) as instance:
             _wait_for_runs(instance, supervisor)
+            if not quiet:
+                note(_dagster_sentence(instance))
             return [
                 gather(
                     scene,
@@ -237,6 +239,23 @@ def _wait_for_runs(instance: DagsterInstance, supervisor: Supervisor) -> None:
             timeout=RUNS_SETTLE_SECONDS,
             every=0.5,
         )
+
+
+def _dagster_sentence(instance: DagsterInstance) -> str:
+    """What Dagster did meanwhile, its own failures included."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    failed_runs = instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.FAILURE]))
+    ticks = [
+        tick
+        for state in instance.all_instigator_state()
+        for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id)
+    ]
+    failed_ticks = sum(tick.status.value == "FAILURE" for tick in ticks)
+    return (
+        f"Dagster: {instance.get_runs_count()} runs, {failed_runs} failed (what could not be saved is a failure); "
+        f"{len(ticks)} ticks of sensors and schedules, {failed_ticks} failed."
+    )
 
 
 def _sensor_of(instance: DagsterInstance, run_id: str) -> str | None:
