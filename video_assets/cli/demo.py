@@ -253,7 +253,7 @@ def _dagster_sentence(instance: DagsterInstance) -> str:
     ]
     failed_ticks = sum(tick.status.value == "FAILURE" for tick in ticks)
     return (
-        f"Dagster: {instance.get_runs_count()} runs, {failed_runs} failed (what could not be saved is a failure); "
+        f"Dagster: {instance.get_runs_count()} runs, {failed_runs} failed (a loss is a failure); "
         f"{len(ticks)} ticks of sensors and schedules, {failed_ticks} failed."
     )
 
