@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, LargeBinary, func, literal, literal_column, select, update
+from sqlalchemy import Connection, LargeBinary, Select, func, literal, literal_column, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from video_assets.legacy.connecting import SourceDatabase
@@ -53,9 +53,7 @@ def blob_blocks(connection: Connection, access: RowAccess, key: Key, name: str) 
     start = 1
     while True:
         part = func.substr(place, start, BLOCK)
-        row = connection.execute(
-            select(part).select_from(source).where(access.shape.is_row(source, key))
-        ).first()
+        row = connection.execute(select(part).select_from(source).where(access.shape.is_row(source, key))).first()
         block = b"" if row is None or row[0] is None else bytes(row[0])
         if block:
             yield block
@@ -67,7 +65,9 @@ def blob_blocks(connection: Connection, access: RowAccess, key: Key, name: str) 
 def _rowid(connection: Connection, access: RowAccess, key: Key) -> int | None:
     """The row's number inside SQLite; None for a table without one."""
     source = access.table([])
-    statement = select(literal_column("rowid")).select_from(source).where(access.shape.is_row(source, key))
+    statement: Select[Any] = (
+        select(literal_column("rowid")).select_from(source).where(access.shape.is_row(source, key))
+    )
     try:
         row = connection.execute(statement).first()
     except SQLAlchemyError:

@@ -131,6 +131,8 @@ class RowEdit:
     after: dict[str, Value] = field(default_factory=dict)
     done: dict[str, list[Place]] = field(default_factory=dict)
     """Per column."""
+    guards: dict[str, Value] = field(default_factory=dict)
+    """Columns that have to hold these values when the row is written, although they may not change."""
     missing: list[Place] = field(default_factory=list)
     generated: list[Place] = field(default_factory=list)
     """Places in columns that the database computes; they follow what they are made from."""

@@ -1,0 +1,132 @@
+"""One row, one short transaction: changed only if it still holds exactly what was read, and read again before the
+commit, so that whatever the database made of the new value is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, and_, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, SQLAlchemyError
+
+from video_assets.legacy.blobs import hash_blob, write_blob
+from video_assets.legacy.connecting import SourceDatabase, explain
+from video_assets.legacy.tables import decode_key
+from video_assets.legacy.values import RowAccess, Value
+from video_assets.urls import redact
+
+OpenStored = Callable[[str], tuple[Iterable[bytes], int]]
+"""SHA-256 → the bytes of a stored file and their number, to put a BLOB back."""
+
+
+class Overtaken(Exception):
+    """The row does not hold any more what was read of it."""
+
+
+class RowRefused(Exception):
+    """The database does not take this change of this row; others may go through. The message is safe to show."""
+
+
+@dataclass(eq=False)
+class TurnedOut(Exception):
+    """The database made something else of the new values (a type, a trigger); nothing was committed."""
+
+    observed: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """Columns of one row, before and after. Both have the same columns."""
+
+    table: str
+    row_key: str
+    before: Mapping[str, Value]
+    after: Mapping[str, Value]
+    guards: Mapping[str, Value] = field(default_factory=dict)
+
+
+def apply_row(
+    database: SourceDatabase, access: RowAccess, change: RowChange, open_stored: OpenStored | None = None
+) -> None:
+    """Make the change, in one transaction. ``open_stored`` gives the bytes of BLOBs that come back.
+
+    Raises Overtaken, RowRefused and TurnedOut, each with nothing changed; SourceBusy; and SourceError when the
+    source fails, in which case nobody knows whether the change was committed.
+    """
+    key = decode_key(change.row_key)
+    names = list(change.after)
+    source = access.table([*names, *change.guards])
+    expected = {**change.guards, **change.before}
+    restored = [name for name, value in change.after.items() if value.kind == "stored"]
+    written = {
+        source.c[name]: access.written(value) for name, value in change.after.items() if value.kind != "stored"
+    }
+    try:
+        with database.engine.begin() as connection:
+            if database.dialect == "sqlite":
+                for name, value in expected.items():
+                    if value.kind == "stored" and hash_blob(connection, access, key, name) != value:
+                        raise Overtaken(name)
+            if not written:
+                written = {source.c[restored[0]]: access.written(Value("bytes", b""))}
+            statement = (
+                update(source)
+                .where(access.shape.is_row(source, key))
+                .where(and_(*(access.holds(name, source.c[name], value) for name, value in expected.items())))
+                .values(written)
+            )
+            count = connection.execute(statement).rowcount
+            if count == 0:
+                raise Overtaken(change.table)
+            if count > 1:
+                raise RowRefused(f"{count} rows of {change.table} have this key; nothing was changed")
+            for name in restored:
+                if open_stored is None:
+                    raise RowRefused("the bytes of the BLOB are not at hand")
+                blocks, size = open_stored(str(change.after[name].data))
+                write_blob(connection, access, key, name, blocks, size)
+            observed = read_now(connection, access, change.row_key, change.after)
+            if observed != dict(change.after):
+                raise TurnedOut(observed or {})
+    except SQLAlchemyError as exc:
+        sentence = _refusal(exc, change.table) if isinstance(exc, DBAPIError) else None
+        if sentence is not None:
+            raise RowRefused(sentence) from None
+        raise explain(exc, database.name, database.address) from None
+
+
+def read_now(
+    connection: Connection, access: RowAccess, row_key: str, like: Mapping[str, Value]
+) -> dict[str, Value] | None:
+    """The columns of ``like`` as the row holds them now; None when the row is gone.
+
+    Where ``like`` holds a BLOB as ``stored``, or empties one, the column is hashed and not read.
+    """
+    key = decode_key(row_key)
+    hashed = [name for name, value in like.items() if value.kind == "stored" or _is_blob(access, name)]
+    names = [name for name in like if name not in hashed]
+    row = connection.execute(access.read(key, names or list(access.shape.key))).first()
+    if row is None:
+        return None
+    values = access.values(names, row) if names else {}
+    values.update({name: hash_blob(connection, access, key, name) for name in hashed})
+    return {name: values[name] for name in like}
+
+
+def _is_blob(access: RowAccess, name: str) -> bool:
+    return any(column.name == name and column.type == "blob" for column in access.shape.config.columns)
+
+
+def _refusal(exc: DBAPIError, table: str) -> str | None:
+    """One sentence when an error is about this row only; None when it is about the database or the user."""
+    orig = exc.orig
+    code = str(getattr(orig, "pgcode", None) or "")
+    number = orig.args[0] if orig is not None and orig.args and isinstance(orig.args[0], int) else 0
+    of_row = isinstance(exc, IntegrityError | DataError | NotSupportedError)
+    of_row = of_row or code[:2] in ("22", "23", "44", "P0", "0A", "09", "27", "54") or code in ("55000", "428C9")
+    of_row = of_row or number in (1644, 1406, 1265, 1366, 3105, 1906, 1288, 1369, 3140, 4025)
+    if not of_row or code in ("40001", "40P01"):
+        return None
+    lines = redact(str(orig)).strip().splitlines()
+    return f"the database refuses the new value of a row of {table}: {lines[0] if lines else type(exc).__name__}"
