@@ -1,8 +1,9 @@
-"""How fast ``classify`` and ``redact`` are, beside the plainest Python that looks at the same URLs in the same run.
+"""How fast ``classify`` and ``redact`` are, beside the plainest Python that looks at the same URLs.
 
-Run: ``python benchmarks/urls_classify.py [--rounds N]``. Prints URLs per second and the ratio to two yardsticks: one regex
-search for a few signing words (which answers far less), and ``urlsplit`` with ``parse_qsl`` (which answers nothing).
-Best of several rounds; rounds of the candidates alternate, so that a busy machine slows all of them alike.
+Run: ``python benchmarks/urls_classify.py [--rounds N]``. Prints URLs per second beside two yardsticks of the
+same run: one regex search for a few signing words (which answers far less), and ``urlsplit`` with ``parse_qsl``
+(which answers nothing). Best of several rounds; rounds of the candidates alternate, so that a busy machine
+slows all of them alike.
 """
 
 from __future__ import annotations

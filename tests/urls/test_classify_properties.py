@@ -1,4 +1,4 @@
-"""What holds for every text whatsoever: nothing raises, redaction is idempotent, named secrets are really hidden."""
+"""What holds for every text whatsoever: nothing raises, named secrets are really hidden."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_named_secrets_stand_in_the_url_and_are_gone_from_its_redaction(url: str
     for secret in classify(url).secrets:
         assert secret
         assert secret in url
-        # A shorter one may stand elsewhere as an innocent word; a text is cut at blanks and quotes before it is read.
+        # A shorter one may stand elsewhere as an innocent word; a text is cut at blanks and quotes.
         if len(secret) >= 16 and PRINTED.fullmatch(secret):
             assert secret not in shown
     assert not [secret for secret in classify(shown).secrets if len(secret) >= 16 and PRINTED.fullmatch(secret)]

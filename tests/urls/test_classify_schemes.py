@@ -44,6 +44,9 @@ def rails(exp: object) -> str:
 
 
 JWT = token()
+FASTLY = quote(base64.b64encode(f"{HEX}_{SHA256}".encode()).decode(), safe="")
+TWITCH = quote(json.dumps({"expires": T, "vod_id": 1}))
+CLOUDINARY = "https://api.cloudinary.com/v1_1/d/image/download?public_id=x"
 
 
 @dataclass
@@ -279,8 +282,8 @@ CASES = [
     Case("fastly", f"https://c.example.com/v.mp4?token=0x{HEX}_{SHA1}", (SHA1,)),
     Case(
         "brightcove_fastly",
-        f"https://b.example.com/v.mp4?fastly_token={quote(base64.b64encode(f'{HEX}_{SHA256}'.encode()).decode(), safe='')}",
-        (quote(base64.b64encode(f"{HEX}_{SHA256}".encode()).decode(), safe=""),),
+        f"https://b.example.com/v.mp4?fastly_token={FASTLY}",
+        (FASTLY,),
     ),
     Case("bunny", f"https://x.b-cdn.net/v.mp4?token={MD5_B64}&expires={T}", (MD5_B64,)),
     Case(
@@ -336,7 +339,7 @@ CASES = [
     ),
     Case(
         "cloudinary_download",
-        f"https://api.cloudinary.com/v1_1/d/image/download?timestamp={T - 3600}&public_id=x&signature={SHA1}&api_key=123456789012345",
+        f"{CLOUDINARY}&timestamp={T - 3600}&signature={SHA1}&api_key=123456789012345",
         (SHA1,),
     ),
     # --- social networks
@@ -371,8 +374,7 @@ CASES = [
     Case("airtable", f"https://v5.airtableusercontent.com/v1/20/20/{T}000/AbCd1/EfGh2-3", ("AbCd1/EfGh2-3",)),
     Case(
         "twitch",
-        "https://usher.ttvnw.net/vod/1.m3u8?sig=%s&token=%s"
-        % (SHA1, quote(json.dumps({"expires": T, "vod_id": 1}))),
+        f"https://usher.ttvnw.net/vod/1.m3u8?sig={SHA1}&token={TWITCH}",
         (SHA1,),
     ),
     Case(

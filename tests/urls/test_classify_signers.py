@@ -1,4 +1,4 @@
-"""Every signer that a PyPI library offers: what it signs is recognised, to the second, and its secret is known."""
+"""Every signer that a PyPI library offers: what it signs is recognised to the second, and its secret known."""
 
 from __future__ import annotations
 

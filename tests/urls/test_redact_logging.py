@@ -1,4 +1,4 @@
-"""Log records are safe before any handler sees them, whichever library wrote them and however they are formatted."""
+"""Log records are safe before any handler sees them, whichever library wrote them."""
 
 from __future__ import annotations
 

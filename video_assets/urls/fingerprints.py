@@ -17,8 +17,8 @@ _MARK = "\x00"
 def fingerprint(url: str) -> str:
     """SHA-256 (hex) of what names the file: host, path and the parameters that are not part of a signature.
 
-    Two signatures, spellings or parameter orders of one file give one fingerprint; ``http`` and ``https`` are one;
-    a version or file id keeps two files apart. Never raises.
+    Two signatures, spellings or parameter orders of one file give one fingerprint; ``http`` is ``https``; a
+    version or file id keeps two files apart. Never raises.
     """
     return hashlib.sha256(canonical(url).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -81,7 +81,7 @@ def _path(analysis: Analysis, depth: int) -> str:
     for name, found in parts.params.items():
         for param in found:
             if param.in_path and any(scheme.is_volatile(name) for scheme in schemes):
-                cut.append((param.start - start, param.end - start))
+                cut += [(param.start - start, param.end - start)]
     for scheme in schemes:
         cut += [(a - start, b - start) for a, b in scheme.volatile_spans(parts)]
     pieces = []

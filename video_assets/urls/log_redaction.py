@@ -1,4 +1,4 @@
-"""Keeping secrets out of every log line of the process: ours, Dagster's, and those of requests, urllib3, botocore."""
+"""Keeping secrets out of every log line of the process: ours, Dagster's, those of requests, urllib3, botocore."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 class RedactingFilter(logging.Filter):
-    """Redacts a record in place: message, arguments, traceback, stack and extra attributes. Lets every record pass.
+    """Redacts a record in place: message, arguments, traceback, stack, extra attributes. Lets every record pass.
 
     Put it on handlers; ``install_redaction`` covers records before any handler sees them.
     """
@@ -64,7 +64,7 @@ def _redact_message(record: logging.LogRecord) -> None:
 
 
 def _safe(argument: Any) -> Any:
-    """The argument itself while its text shows no secret, so that ``%d`` and structured handlers go on working."""
+    """The argument itself while its text shows no secret, so that structured handlers go on working."""
     if argument is None or isinstance(argument, bool | int | float):
         return argument
     if isinstance(argument, str):
@@ -104,10 +104,10 @@ class _RedactingFactory:
 
 
 def install_redaction() -> None:
-    """Redact every record of this process from now on, whichever logger makes it. Calling it again does nothing.
+    """Redact every record of this process from now on, whichever logger makes it. A second call does nothing.
 
-    Records are redacted as they are made, so Dagster's ``context.log``, its captured Python logs and the debug lines
-    of libraries are covered; handlers present now also get a ``RedactingFilter`` for attributes added by ``extra=``.
+    Records are redacted as they are made, so Dagster's ``context.log``, its captured Python logs and the debug
+    lines of libraries are covered. Handlers of the root logger also get a ``RedactingFilter``, for ``extra=``.
     """
     factory = logging.getLogRecordFactory()
     if not isinstance(factory, _RedactingFactory):

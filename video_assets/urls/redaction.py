@@ -7,9 +7,8 @@ from collections.abc import Iterable
 
 from video_assets.urls.analysis import analyse, merge
 from video_assets.urls.parts import Parts, Span
-from video_assets.urls.schemes import SCHEMES
-from video_assets.urls.schemes.credentials import API_KEY_NAMES
-from video_assets.urls.tokens import KNOWN_KEY, MARKER, TOKEN_EDGE, is_key, is_random
+from video_assets.urls.secret_names import SECRET_NAMES, bare_name, is_harmless, is_likely_secret, is_secret
+from video_assets.urls.tokens import KNOWN_KEY, MARKER, RUN_EDGE, is_random
 
 _MAX_ROUNDS = 12
 _LEAST_REPEATED = 12  # shorter ones may be words of their own
@@ -43,59 +42,26 @@ _PAIR = re.compile(
 )
 # "name": "value" of JSON, of a Python repr, of a header list; name: value of a header line
 _MEMBER = re.compile(
-    rf"(?<![A-Za-z0-9_.\-])([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}b?{_QUOTE}|{_QUOTE}?:\s{{0,3}})"
+    rf"(?<![A-Za-z0-9_.\-])([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})"
+    rf"({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}b?{_QUOTE}|{_QUOTE}?:\s{{0,3}})"
     r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
 )
 _AUTHORIZATION = re.compile(
-    r"(?<![A-Za-z0-9])(Bearer|Basic|Token|ApiKey|Key|DPoP|Bot)((?:[ \t+]|%(?:25){0,6}20)+)([A-Za-z0-9._~+/\-:]{6,}=*)",
+    r"(?<![A-Za-z0-9])(Bearer|Basic|Token|ApiKey|Key|DPoP|Bot)"
+    r"((?:[ \t+]|%(?:25){0,6}20)+)([A-Za-z0-9._~+/\-:]{6,}=*)",
     re.IGNORECASE,
 )
+_AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "digest"})
 _BARE_TOKEN = re.compile(
-    rf"{TOKEN_EDGE}e[yw][A-Za-z0-9_\-]{{8,}}+=*(?:(?:\.|%(?:25){{0,4}}2[eE])[A-Za-z0-9_\-]*+){{1,4}}"
+    rf"{RUN_EDGE}e[yw][A-Za-z0-9_\-]{{8,}}+=*(?:(?:\.|%(?:25){{0,4}}2[eE])[A-Za-z0-9_\-]*+){{1,4}}"
 )
 _TELEGRAM = re.compile(r"(?<=/bot)[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}")
-
-_LIKELY_NAMES = frozenset(
-    "token key sign policy auth oh hm _upt secure verify credential credentials sv-token code st t s e a h md5 hash"
-    " download_token file_token user_token bearer nonce x-token ticket license_key".split()  # noqa: SIM905
-).union(API_KEY_NAMES)
-"""Names whose value is secret when it looks drawn by a machine."""
-_DIGEST_NAMES = frozenset({"md5", "hash", "t", "s", "e", "a", "h", "st", "nonce"})
-"""Secret inside a URL that the table knows; in plain text they are checksums, counters and columns."""
-_SECRET_NAMES = (
-    frozenset(name for scheme in SCHEMES for name in scheme.secret if isinstance(name, str)) - _LIKELY_NAMES
-) | frozenset(
-    """
-    security-token _jwt jwt hmac hdnts hdnea hdntl __token__ __cld_token__ __gda__ bcdn_token edge-cache-token auth_key
-    access_token accesstoken access-token refresh_token refreshtoken auth_token authtoken auth-token session_token
-    sessiontoken session-token private_token private-token api_key apikey api-key x-api-key xi-api-key x-goog-api-key
-    x-auth-token x-access-token x-subscription-token subscription-key ocp-apim-subscription-key client_secret
-    clientsecret client-secret secret secret_key secretkey app_secret api_secret signing_key signing-secret
-    webhook_secret webhook-secret password passwd pwd passphrase cloudfront-signature cloudfront-policy
-    aws_secret_access_key aws_session_token secretaccesskey authorization proxy-authorization x-registry-auth
-    csrf_token csrftoken jsessionid phpsessid sessionid session_id set-cookie cookie rlkey q-signature
-    """.split()  # noqa: SIM905
-)
-"""Names whose value is secret whatever it looks like: those of the scheme table, of headers and of settings."""
-_PARTS_OF_NAMES = ("token", "secret", "passw", "signature", "apikey", "api_key", "api-key", "hmac")
-_HARMLESS = frozenset(
-    """true false null none undefined yes no on off expired invalid missing required valid ok unsigned-payload bearer basic""".split()
-)
-_NEVER = frozenset(
-    """
-    x-amz-credential x-amz-signedheaders x-goog-signedheaders page_token pagetoken next_token nexttoken next_page_token
-    nextpagetoken continuation_token continuationtoken token_type tokentype token_path token_countries max_tokens
-    total_tokens prompt_tokens completion_tokens tokens token_count signature_version signatureversion
-    x-oss-signature-version signaturemethod signature_method token-time token_expires secret_name secret_id
-    idempotency_token client_token clienttoken sync_token synctoken key-pair-id keyname key_name
-    """.split()
-)
 
 
 def redact(text: str) -> str:
     """The text without its secrets: each is replaced by ``REDACTED`` where it stood, everything else stays.
 
-    Takes a URL, a log line, a traceback, JSON, a repr. Expiry parameters stay readable. Never raises, and a second
+    Takes a URL, a log line, a traceback, JSON, a repr. Expiry parameters stay readable. Never raises; a second
     pass changes nothing.
     """
     if not isinstance(text, str):
@@ -202,60 +168,43 @@ def _likely_secrets(parts: Parts) -> list[Span]:
         param.span
         for name, found in parts.params.items()
         for param in found
-        if param.raw and MARKER not in param.raw and _is_secret(name, param.value)
+        if param.raw and MARKER not in param.raw and is_secret(name, param.value)
     ]
 
 
 # --- names and shapes -------------------------------------------------------------------------------------------
 
 
-def _is_secret(name: str, value: str) -> bool:
-    name = name.lower().rpartition(".")[2]
-    if name in _NEVER or MARKER in value or len(value) < 4 or value.lower() in _HARMLESS:
-        return False
-    if name in _SECRET_NAMES:
-        return True
-    if name in _LIKELY_NAMES:
-        return name not in _DIGEST_NAMES and is_key(value)
-    return any(part in name for part in _PARTS_OF_NAMES) and is_random(value)
-
-
 def _hide_pair(match: re.Match[str]) -> str:
     name, equals, value = match.groups()
     is_spaced = equals != equals.strip()  # "signature = None" is a sentence or code, not a query
-    if _is_secret(name, value) and (not is_spaced or is_random(value, least=8)):
+    if is_secret(name, value) and (not is_spaced or is_random(value, least=8)):
         return f"{name}{equals}{MARKER}"
     return match.group()
 
 
 def _hide_member(match: re.Match[str]) -> str:
     name, between, value = match.groups()
-    lower = name.lower().rpartition(".")[2]
-    if MARKER in value or lower in _NEVER:
-        return match.group()
+    before, after = name + between, ""
     word, blank, rest = value.partition(" ")
-    if blank and word.lower() in ("bearer", "basic", "token", "key", "apikey", "digest"):
-        kept, value = word + blank, rest
-    else:
-        kept = ""
-        if blank and between[-1].isspace():  # the next word of a sentence is not part of the value
-            value, kept_after = word, blank + rest
-            return _member(match.group(), lower, name + between, value, kept_after)
-    return _member(match.group(), lower, name + between + kept, value, "")
+    if blank and word.lower() in _AUTHORIZATION_WORDS:
+        before, value = before + word + blank, rest
+    elif blank and between[-1].isspace():  # the next word of a sentence is not part of the value
+        value, after = word, blank + rest
+    return f"{before}{MARKER}{after}" if _is_member_secret(bare_name(name), before, value) else match.group()
 
 
-def _member(whole: str, name: str, before: str, value: str, after: str) -> str:
-    if len(value) < 4 or value.lower() in _HARMLESS:
-        return whole
-    if before.endswith(":"):  # a canonical header, or any two things with a colon between them
-        return f"{before}{MARKER}{after}" if name in _SECRET_NAMES and is_random(value) else whole
-    quoted = before[-1:] in "\"'`"
-    is_secret = (
-        name in _SECRET_NAMES and (quoted or is_random(value, least=6) or any(c.isdigit() for c in value))
-    ) or (name in _LIKELY_NAMES and name not in _DIGEST_NAMES and is_key(value))
-    if not is_secret and any(part in name for part in _PARTS_OF_NAMES):
-        is_secret = is_random(value)
-    return f"{before}{MARKER}{after}" if is_secret else whole
+def _is_member_secret(name: str, before: str, value: str) -> bool:
+    if is_harmless(name, value):
+        return False
+    if name in SECRET_NAMES:
+        if before.endswith(":"):  # a canonical header, or any two things with a colon between them
+            return is_random(value)
+        # "token: expired" is a sentence; what is quoted or holds a digit is a value
+        return (
+            before[-1] in "\"'`" or any(character.isdigit() for character in value) or is_random(value, least=6)
+        )
+    return not before.endswith(":") and is_likely_secret(name, value)
 
 
 def _hide_authorization(match: re.Match[str]) -> str:

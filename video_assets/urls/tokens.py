@@ -16,12 +16,13 @@ MARKER = "REDACTED"
 _DOT = r"(?:\.|%(?:25){0,4}2[eE])"
 _PAD = r"(?:=|%(?:25){0,4}3[dD]){0,2}"
 # A token begins at the edge of a base64url run, or behind an escape that only looks like part of the run.
-TOKEN_EDGE = (  # noqa: S105 - a pattern
-    r"(?:(?<![A-Za-z0-9_\-])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})|(?<=%2525[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\[bfnrt]))"
+RUN_EDGE = (
+    r"(?:(?<![A-Za-z0-9_\-])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})"
+    r"|(?<=%2525[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\[bfnrt]))"
 )
 # "ey" and "ew" are how base64 writes an opening brace before a quote, a blank or a line end.
 _JWT = re.compile(
-    rf"{TOKEN_EDGE}(?=e[yw])([A-Za-z0-9_\-]{{8,}}+){_PAD}{_DOT}([A-Za-z0-9_\-]*+){_PAD}{_DOT}[A-Za-z0-9_\-]*+{_PAD}"
+    rf"{RUN_EDGE}(?=e[yw])([A-Za-z0-9_\-]{{8,}}+){_PAD}{_DOT}([A-Za-z0-9_\-]*+){_PAD}{_DOT}[A-Za-z0-9_\-]*+{_PAD}"
     rf"((?:{_DOT}[A-Za-z0-9_\-]++){{2}})?"
 )
 _BASE64 = str.maketrans("-_", "+/")

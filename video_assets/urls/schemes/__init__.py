@@ -62,6 +62,33 @@ for _number, _scheme in enumerate(SCHEMES):
 _hints = tuple(_by_hint.items())
 
 
+LONG_VALUE = _KEY_LENGTH
+"""From this length on the value of any parameter is looked at."""
+
+
+def knows_host(host: str) -> bool:
+    """Whether any entry is about this host (lower case) or one above it."""
+    return any(domain in _by_host for domain in _domains(host))
+
+
+def knows_param(name: str) -> bool:
+    """Whether any entry is about a parameter of this name (lower case)."""
+    return name in _by_param or ("-" in name and name[name.rindex("-") :] in _by_ending)
+
+
+def knows_text(url: str) -> bool:
+    """Whether the URL holds a literal that brings an entry up."""
+    for hint, _ in _hints:  # noqa: SIM110  a generator would cost more than the search
+        if hint in url:
+            return True
+    return False
+
+
+def knows_path(path: str) -> bool:
+    """Whether a segment of the path looks like a digest."""
+    return _DIGEST_SEGMENT.search(path) is not None
+
+
 def candidates(parts: Parts) -> list[int]:
     """The numbers of the entries worth a closer look, in table order."""
     found: set[int] = set()

@@ -111,7 +111,10 @@ _CDN77_PATH = re.compile(r"^/(?P<secret>[A-Za-z0-9_\-+=]{20,44}),(?P<time>[0-9]{
 CDNS: tuple[Scheme, ...] = (
     Scheme(
         name="akamai",
-        source="https://techdocs.akamai.com/adaptive-media-delivery/docs/add-token-auth; akamai/EdgeAuth-Token-Python",
+        source=(
+            "https://techdocs.akamai.com/adaptive-media-delivery/docs/add-token-auth;"
+            " akamai/EdgeAuth-Token-Python"
+        ),
         hint="hmac",
         when=lambda parts: _AKAMAI.search(parts.text) is not None,
         expires=_akamai_end,
@@ -129,7 +132,9 @@ CDNS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="alibaba_cdn_a",
-        source="https://www.alibabacloud.com/help/cdn/user-guide/type-a-signing (the server adds its own lifetime)",
+        source=(
+            "https://www.alibabacloud.com/help/cdn/user-guide/type-a-signing (the server adds its own lifetime)"
+        ),
         any_of=("auth_key",),
         when=shaped(("auth_key",), _TYPE_A),
         expires=shaped_time(("auth_key",), _TYPE_A, base=16, bound=Bound.LOWER),
@@ -138,7 +143,9 @@ CDNS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="tencent_cdn_a",
-        source="https://www.tencentcloud.com/document/product/228/33115 (type A; the server adds its own lifetime)",
+        source=(
+            "https://www.tencentcloud.com/document/product/228/33115 (type A; the server adds its own lifetime)"
+        ),
         any_of=("sign", "key", "token"),
         when=shaped(("sign", "key", "token"), _TYPE_A),
         expires=shaped_time(("sign", "key", "token"), _TYPE_A, base=16, bound=Bound.LOWER),
@@ -147,7 +154,10 @@ CDNS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="alibaba_cdn_b",
-        source="https://www.alibabacloud.com/help/cdn/user-guide/type-b-signing (time in UTC+8; the server adds a lifetime)",
+        source=(
+            "https://www.alibabacloud.com/help/cdn/user-guide/type-b-signing"
+            " (time in UTC+8; the server adds a lifetime)"
+        ),
         digest=True,
         when=in_path(_TYPE_B),
         expires=_type_b_end,
@@ -165,7 +175,10 @@ CDNS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="alibaba_cdn_f",
-        source="https://www.alibabacloud.com/help/cdn/user-guide/type-f-signing (sign and time; the server adds a lifetime)",
+        source=(
+            "https://www.alibabacloud.com/help/cdn/user-guide/type-f-signing"
+            " (sign and time; the server adds a lifetime)"
+        ),
         needs=("sign", "time"),
         when=both(
             shaped(("sign",), _MD5_VALUE),
@@ -184,7 +197,9 @@ CDNS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="tencent_vod",
-        source="https://www.tencentcloud.com/document/product/266/33986 (t hex, us, sign); Xiaohongshu signs alike",
+        source=(
+            "https://www.tencentcloud.com/document/product/266/33986 (t hex, us, sign); Xiaohongshu signs alike"
+        ),
         needs=("sign", "t"),
         when=both(
             either(shaped(("sign",), _MD5_VALUE), shaped(("sign",), _HASH_VALUE)),
@@ -221,7 +236,10 @@ CDNS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="cloudflare_token",
-        source="https://developers.cloudflare.com/waf/custom-rules/use-cases/configure-token-authentication/ (holds the issue time; the lifetime is in the rule)",
+        source=(
+            "https://developers.cloudflare.com/waf/custom-rules/use-cases/configure-token-authentication/"
+            " (holds the issue time; the lifetime is in the rule)"
+        ),
         any_of=("verify", "hmac", "mac"),
         when=shaped(("verify", "hmac", "mac"), _CLOUDFLARE),
         secret=(shaped_secret(("verify", "hmac", "mac"), _CLOUDFLARE),),
@@ -324,7 +342,10 @@ CDNS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="lighttpd_secdownload",
-        source="https://redmine.lighttpd.net/projects/lighttpd/wiki/mod_secdownload (the time is of issue; the lifetime is on the server)",
+        source=(
+            "https://redmine.lighttpd.net/projects/lighttpd/wiki/mod_secdownload"
+            " (the time is of issue; the lifetime is on the server)"
+        ),
         digest=True,
         when=both(in_path(_LIGHTTPD), lambda parts: not in_path(_TYPE_C)(parts)),
         secret=(path_secret(_LIGHTTPD),),
@@ -332,7 +353,7 @@ CDNS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="wangsu",
-        source="Wangsu (CDNetworks) anti-leech: wsABSTime is the end in hex; wsTime is of issue, the server adds a lifetime",
+        source=("Wangsu (CDNetworks) anti-leech: wsABSTime is the end in hex; wsTime is of issue"),
         needs=("wssecret",),
         when=with_any("wstime", "wsabstime"),
         expires=_wangsu_end,

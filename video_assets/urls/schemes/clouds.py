@@ -65,10 +65,11 @@ _COS_PAIR = re.compile(r"\s*[0-9]{1,15}\s*;\s*([0-9]{1,15})\s*")
 
 def _cos_end(parts: Parts) -> Death:
     bound = Bound.UPPER if parts.has("x-cos-security-token") else Bound.CERTAIN
-    ends = []
-    for name in ("q-sign-time", "q-key-time"):
-        if pair := _COS_PAIR.fullmatch(parts.first(name) or ""):
-            ends.append(moments.parse_epoch(pair[1]))
+    ends = [
+        moments.parse_epoch(pair[1])
+        for name in ("q-sign-time", "q-key-time")
+        if (pair := _COS_PAIR.fullmatch(parts.first(name) or ""))
+    ]
     for param in parts.params.get("sign", ()):
         ends += [moments.parse_epoch(match["time"]) for match in _COS_TIME.finditer(param.value)]
     return Death(moments.earliest(*ends), bound)
@@ -131,7 +132,10 @@ _SIGNED_AWS = both(with_any("x-amz-date", "x-amz-credential", "x-amz-algorithm")
 CLOUDS: tuple[Scheme, ...] = (
     Scheme(
         name="aws_sigv4a",
-        source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html (AWS4-ECDSA-P256-SHA256); botocore",
+        source=(
+            "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html"
+            " (AWS4-ECDSA-P256-SHA256); botocore"
+        ),
         needs=("x-amz-signature",),
         when=both(_SIGNED_AWS, _is_sigv4a),
         expires=date_plus_seconds("x-amz-date", "x-amz-expires", upper_with="x-amz-security-token"),
@@ -149,7 +153,9 @@ CLOUDS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="aws_sigv2",
-        source="https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html; botocore HmacV1QueryAuth",
+        source=(
+            "https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html; botocore HmacV1QueryAuth"
+        ),
         needs=("awsaccesskeyid", "signature"),
         expires=epoch("expires", upper_with="x-amz-security-token"),
         secret=("signature", "x-amz-security-token", "securitytoken"),
@@ -157,7 +163,10 @@ CLOUDS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="cloudfront_custom",
-        source="https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-custom-policy.html",
+        source=(
+            "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-custom-policy.htm"
+            "l"
+        ),
         needs=("key-pair-id", "signature", "policy"),
         expires=_policy_end,
         secret=("signature", "policy"),
@@ -165,7 +174,10 @@ CLOUDS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="cloudfront_canned",
-        source="https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-canned-policy.html",
+        source=(
+            "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-creating-signed-url-canned-policy.htm"
+            "l"
+        ),
         needs=("key-pair-id", "signature"),
         when=without("policy"),
         expires=epoch("expires"),
@@ -226,7 +238,10 @@ CLOUDS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="azure_sas",
-        source="https://learn.microsoft.com/rest/api/storageservices/create-service-sas and create-user-delegation-sas",
+        source=(
+            "https://learn.microsoft.com/rest/api/storageservices/create-service-sas and"
+            " create-user-delegation-sas"
+        ),
         needs=("sig",),
         any_of=("sig",),
         when=both(with_any("sv", "sr", "skn"), with_any("se", "si")),
@@ -398,7 +413,10 @@ CLOUDS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="oracle_par",
-        source="https://docs.oracle.com/iaas/Content/Object/Tasks/usingpreauthenticatedrequests.htm (the end is on the server)",
+        source=(
+            "https://docs.oracle.com/iaas/Content/Object/Tasks/usingpreauthenticatedrequests.htm"
+            " (the end is on the server)"
+        ),
         hint="/p/",
         when=in_path(_ORACLE_PAR),
         secret=(path_secret(_ORACLE_PAR),),

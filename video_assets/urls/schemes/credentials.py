@@ -1,4 +1,4 @@
-"""What grants access under any scheme: tokens, keys, passwords, and home-made pairs of an expiry and a signature."""
+"""What grants access under any scheme: tokens, keys, passwords, home-made pairs of an expiry and a signature."""
 
 from __future__ import annotations
 

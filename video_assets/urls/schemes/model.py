@@ -40,8 +40,8 @@ def always(_: Parts) -> bool:
 class Scheme:
     """One way of making a URL temporary or secret.
 
-    It is looked at when a parameter of ``needs`` (all must be there), one of ``any_of``, a host of ``hosts`` or the
-    literal ``hint`` shows up, and holds when ``when`` agrees.
+    It is looked at when the first parameter of ``needs``, one of ``any_of``, a host of ``hosts`` or the literal
+    ``hint`` shows up. It holds when every condition it names is met and ``when`` agrees.
     """
 
     name: str
@@ -128,9 +128,9 @@ class Scheme:
         spans = []
         for match in self.volatile_path.finditer(parts.path):
             groups = match.re.groupindex
-            for group in ("cut",) if "cut" in groups else ("time", "secret"):
-                if group in groups and match.start(group) >= 0:
-                    spans.append((parts.path_start + match.start(group), parts.path_start + match.end(group)))
+            wanted = ("cut",) if "cut" in groups else ("time", "secret")
+            found = (match.span(group) for group in wanted if group in groups)
+            spans += [(parts.path_start + start, parts.path_start + end) for start, end in found if start >= 0]
         return spans
 
 

@@ -177,7 +177,9 @@ PLATFORMS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="supabase",
-        source="https://supabase.com/docs/guides/storage/serving/downloads (signed URLs, also behind custom domains)",
+        source=(
+            "https://supabase.com/docs/guides/storage/serving/downloads (signed URLs, also behind custom domains)"
+        ),
         hint="/sign/",
         when=in_path(re.compile(r"/(?:object|render/image|upload)/(?:upload/)?sign/")),
         jwt=True,
@@ -258,7 +260,9 @@ PLATFORMS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="airtable",
-        source="https://support.airtable.com/docs/airtable-attachment-url-behavior (the time in ms is in the path)",
+        source=(
+            "https://support.airtable.com/docs/airtable-attachment-url-behavior (the time in ms is in the path)"
+        ),
         hosts=("airtableusercontent.com",),
         when=in_path(_AIRTABLE),
         expires=path_time(_AIRTABLE),
@@ -292,7 +296,10 @@ PLATFORMS: tuple[Scheme, ...] = (
     ),
     Scheme(
         name="dropbox_temporary",
-        source="https://www.dropbox.com/developers/documentation/http/documentation#files-get_temporary_link (4 hours)",
+        source=(
+            "https://www.dropbox.com/developers/documentation/http/documentation#files-get_temporary_link"
+            " (4 hours)"
+        ),
         hosts=("dropboxusercontent.com",),
         when=in_path(_DROPBOX_TEMPORARY),
         secret=(path_secret(_DROPBOX_TEMPORARY),),

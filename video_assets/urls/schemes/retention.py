@@ -1,4 +1,4 @@
-"""Hosts that delete what they made: nothing in the URL tells, so the end is the file's creation plus a retention."""
+"""Hosts that delete what they made: nothing in the URL tells; the end is the file's creation plus a retention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def _has_file(parts: Parts) -> bool:
 RETENTION: tuple[Scheme, ...] = (
     Scheme(
         name="replicate",
-        source="https://replicate.com/docs/topics/predictions/data-retention (API predictions; made on the web: kept)",
+        source=(
+            "https://replicate.com/docs/topics/predictions/data-retention"
+            " (API predictions; made on the web: kept)"
+        ),
         hosts=("replicate.delivery",),
         when=_has_file,
         retention=timedelta(hours=1),

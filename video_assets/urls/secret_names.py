@@ -1,0 +1,79 @@
+"""Parameter, header and setting names that promise a secret, and what such a value must look like."""
+
+from __future__ import annotations
+
+from video_assets.urls.schemes import SCHEMES
+from video_assets.urls.schemes.credentials import API_KEY_NAMES
+from video_assets.urls.tokens import MARKER, is_key, is_random
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+LIKELY_NAMES = frozenset(API_KEY_NAMES) | _names(
+    """
+    token key sign policy auth oh hm _upt secure verify credential credentials sv-token code st t s e a h
+    md5 hash download_token file_token user_token bearer nonce x-token ticket license_key
+    """
+)
+"""Names whose value is secret when it looks drawn by a machine."""
+
+_CHECKSUM_NAMES = _names("md5 hash t s e a h st nonce")
+"""Secret inside a URL that the table knows; in plain text they are checksums, counters and columns."""
+
+SECRET_NAMES = frozenset(
+    name for scheme in SCHEMES for name in scheme.secret if isinstance(name, str) and name not in LIKELY_NAMES
+) | _names(
+    """
+    security-token _jwt jwt hmac hdnts hdnea hdntl __token__ __cld_token__ __gda__ bcdn_token
+    edge-cache-token auth_key access_token accesstoken access-token refresh_token refreshtoken auth_token
+    authtoken auth-token session_token sessiontoken session-token private_token private-token api_key apikey
+    api-key x-api-key xi-api-key x-goog-api-key x-auth-token x-access-token x-subscription-token
+    subscription-key ocp-apim-subscription-key client_secret clientsecret client-secret secret secret_key
+    secretkey app_secret api_secret signing_key signing-secret webhook_secret webhook-secret password passwd
+    pwd passphrase cloudfront-signature cloudfront-policy aws_secret_access_key aws_session_token
+    secretaccesskey authorization proxy-authorization x-registry-auth csrf_token csrftoken jsessionid
+    phpsessid sessionid session_id set-cookie cookie rlkey q-signature
+    """
+)
+"""Names whose value is secret whatever it looks like: those of the scheme table, of headers and of settings."""
+
+_HARMLESS_NAMES = _names(
+    """
+    x-amz-credential x-amz-signedheaders x-goog-signedheaders page_token pagetoken next_token nexttoken
+    next_page_token nextpagetoken continuation_token continuationtoken token_type tokentype token_path
+    token_countries max_tokens total_tokens prompt_tokens completion_tokens tokens token_count
+    signature_version signatureversion x-oss-signature-version signaturemethod signature_method token-time
+    token_expires secret_name secret_id idempotency_token client_token clienttoken sync_token synctoken
+    key-pair-id keyname key_name
+    """
+)
+_HARMLESS_VALUES = _names(
+    "true false null none undefined yes no on off expired invalid missing required valid ok unsigned-payload"
+    " bearer basic"
+)
+_PARTS_OF_NAMES = ("token", "secret", "passw", "signature", "apikey", "api_key", "api-key", "hmac")
+
+
+def bare_name(name: str) -> str:
+    """The name as it is compared: lower case, without the objects it belongs to (``config.token``)."""
+    return name.lower().rpartition(".")[2]
+
+
+def is_harmless(name: str, value: str) -> bool:
+    """True when there is nothing to hide, whatever the other rules say."""
+    return name in _HARMLESS_NAMES or len(value) < 4 or MARKER in value or value.lower() in _HARMLESS_VALUES
+
+
+def is_likely_secret(name: str, value: str) -> bool:
+    """True when the name allows for a secret and the value looks like one."""
+    if name in LIKELY_NAMES:
+        return name not in _CHECKSUM_NAMES and is_key(value)
+    return any(part in name for part in _PARTS_OF_NAMES) and is_random(value)
+
+
+def is_secret(name: str, value: str) -> bool:
+    """True when ``name=value`` must not be shown."""
+    name = bare_name(name)
+    return not is_harmless(name, value) and (name in SECRET_NAMES or is_likely_secret(name, value))
