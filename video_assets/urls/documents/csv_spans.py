@@ -9,6 +9,7 @@ from itertools import islice
 
 DELIMITERS = ",;\t|"
 _SNIFFED_RECORDS = 12
+_REFERENCE = re.compile(r"&#?[A-Za-z0-9]{1,31};")
 
 
 @dataclass(slots=True)
@@ -59,6 +60,8 @@ def sniff(text: str) -> str | None:
     quoted as a whole, or the first record is a header without a URL, or a later column holds a URL or JSON.
     """
     widths = {delimiter: _width(text, delimiter) for delimiter in DELIMITERS if delimiter in text}
+    if "&" in text and _REFERENCE.search(text):
+        widths.pop(";", None)  # it ends character references here
     # A tab hardly ever stands inside a cell by chance; of the others the one that cuts finest is believed.
     if widths.get("\t", 0) > 1:
         return "\t"
