@@ -1,0 +1,405 @@
+"""The scan over every row of a source: what temporary is still there, of which class, and what became durable.
+
+It reads every text and JSON column of every configured table, not only the configured ones: what nobody thought
+of is found here. Each value and each durable file is handed on as a leaf, so that a proof can be built over them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ARRAY, JSON, Enum, String, inspect
+from sqlalchemy.types import LargeBinary, NullType, TypeEngine
+from sqlmodel import col, select
+
+from video_assets.catalog import Catalog
+from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
+from video_assets.legacy.config import Column, Source, Table
+from video_assets.legacy.connecting import SourceDatabase, connect
+from video_assets.legacy.errors import SourceError
+from video_assets.legacy.merkle import Words
+from video_assets.legacy.reading import pages
+from video_assets.legacy.scanning import Search, SeenFinding, digest
+from video_assets.legacy.tables import TableShape, encode_key, look_at, split_name
+from video_assets.urls import find, may_contain, redact
+from video_assets.urls.tokens import find_jwts
+
+CLASSES = ("lost", "excepted", "pending", "unknown")
+"""What may be known of a temporary URL that stands in a source: gone before it could be saved, left alone on
+purpose, known and not rewritten yet, and never seen by an inventory."""
+
+SETTLED = frozenset({"lost", "excepted"})
+"""Classes that are accounted for."""
+
+LISTED = 10_000
+"""Places listed per class; the counts always cover all."""
+
+_AT_ONCE = 400
+
+_CLASS_OF = {FindingState.LOST.value: "lost", FindingState.EXCEPTED.value: "excepted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """One temporary URL or token that stands in the source. Safe to show."""
+
+    table: str
+    row_key: str
+    column: str
+    pointer: str
+    classed: str
+    scheme: str | None
+    carries_jwt: bool
+    redacted: str
+    message: str | None = None
+    """Why it was lost or left alone."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        shown: dict[str, Any] = {
+            "table": self.table,
+            "row": self.row_key,
+            "column": self.column,
+            "pointer": self.pointer,
+            "scheme": self.scheme,
+            "carries_jwt": self.carries_jwt,
+            "redacted": self.redacted,
+        }
+        if self.message:
+            shown["why"] = self.message
+        if self.evidence:
+            shown["evidence"] = dict(self.evidence)
+        return shown
+
+
+@dataclass(slots=True)
+class ColumnCount:
+    """What one column holds."""
+
+    values: int = 0
+    """Values that are not NULL; every one of them was searched."""
+    temporary: int = 0
+    """Temporary URLs, credentials and bare tokens in them."""
+    jwts: int = 0
+    """How many of these carry a JSON Web Token."""
+    durable: int = 0
+    """Places that hold the address of a stored file which was put there by a rewrite."""
+    classes: Counter[str] = field(default_factory=Counter)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "values": self.values,
+            "temporary": self.temporary,
+            "jwts": self.jwts,
+            "durable": self.durable,
+            **{name: self.classes[name] for name in CLASSES if self.classes[name]},
+        }
+
+
+@dataclass(slots=True)
+class TableScan:
+    """What one table holds."""
+
+    key: tuple[str, ...] = ()
+    """The columns that tell its rows apart."""
+    rows: int = 0
+    columns: dict[str, ColumnCount] = field(default_factory=dict)
+    problem: str | None = None
+    """Why it could not be read, one sentence. A table that was not read proves nothing."""
+
+
+@dataclass(slots=True)
+class SourceScan:
+    """What one scan of a whole source found."""
+
+    source: str
+    address: str
+    tables: dict[str, TableScan] = field(default_factory=dict)
+    remaining: dict[str, list[Remaining]] = field(default_factory=lambda: {name: [] for name in CLASSES})
+    """At most ``LISTED`` places per class."""
+
+    @property
+    def rows(self) -> int:
+        """Rows read."""
+        return sum(table.rows for table in self.tables.values())
+
+    @property
+    def classes(self) -> Counter[str]:
+        """Remaining temporary URLs per class."""
+        total: Counter[str] = Counter()
+        for column in self._columns():
+            total.update(column.classes)
+        return total
+
+    @property
+    def jwts(self) -> int:
+        """Remaining JSON Web Tokens."""
+        return sum(column.jwts for column in self._columns())
+
+    @property
+    def durable(self) -> int:
+        """Places that hold the address of a stored file."""
+        return sum(column.durable for column in self._columns())
+
+    @property
+    def problems(self) -> list[str]:
+        """Why tables could not be read."""
+        return [table.problem for table in self.tables.values() if table.problem is not None]
+
+    @property
+    def is_clean(self) -> bool:
+        """True when every table was read and no temporary URL or token is left at all."""
+        return not self.problems and self.classes.total() == 0
+
+    @property
+    def is_accounted(self) -> bool:
+        """True when every table was read and what is left is lost, with evidence, or left alone on purpose."""
+        return not self.problems and not set(+self.classes) - SETTLED
+
+    def _columns(self) -> Iterator[ColumnCount]:
+        for table in self.tables.values():
+            yield from table.columns.values()
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "name": self.source,
+            "address": self.address,
+            "rows": self.rows,
+            "clean": self.is_clean,
+            "accounted": self.is_accounted,
+            "durable": self.durable,
+            "jwts": self.jwts,
+            "remaining": {name: self.classes[name] for name in CLASSES},
+            "tables": {
+                name: {
+                    "key": list(table.key),
+                    "rows": table.rows,
+                    "columns": {each: counts.document() for each, counts in table.columns.items()},
+                    **({"problem": table.problem} if table.problem else {}),
+                }
+                for name, table in self.tables.items()
+            },
+            "exceptions": {
+                name: {"count": self.classes[name], "listed": [place.document() for place in places]}
+                for name, places in self.remaining.items()
+                if self.classes[name]
+            },
+        }
+
+
+LeafTaker = Callable[[Words], object]
+
+
+def _nobody(_: Words) -> None:
+    """Takes a leaf and does nothing with it."""
+
+
+def scan_source(
+    source: Source,
+    catalog: Catalog | None = None,
+    *,
+    on_value: LeafTaker = _nobody,
+    on_file: LeafTaker = _nobody,
+    on_progress: Callable[[str, int], object] | None = None,
+) -> SourceScan:
+    """Read every row of every configured table of a database source.
+
+    ``on_value`` gets ``(source, table, row key, column, sha256 of the value)`` of every value, ``on_file`` gets
+    ``(source, table, row key, column, pointer, bucket, key, sha256, size)`` of every place whose durable address
+    stands there now. Without a ``catalog`` nothing is known of a URL, so every one is of the class ``unknown``.
+    A table that cannot be read is reported in its place. Raises SourceUnavailable when the source fails.
+    """
+    with connect(source) as database:
+        scan = SourceScan(source.name, database.address)
+        for table in source.tables:
+            scan.tables[table.name] = counts = TableScan()
+            try:
+                shape = look_at(database, every_text_column(database, table))
+            except SourceError as exc:
+                counts.problem = str(exc)
+                continue
+            counts.key = shape.key
+            reader = _TableReader(source.name, shape, catalog, scan, counts, on_value, on_file)
+            for page in pages(database, shape):
+                reader.read(page.rows)
+                if on_progress is not None:
+                    on_progress(table.name, counts.rows)
+    return scan
+
+
+def every_text_column(database: SourceDatabase, table: Table) -> Table:
+    """The table's configuration with every column added that can hold text. BLOBs are no text."""
+    name, schema = split_name(table.name)
+    known = {entry.name: entry for entry in table.columns}
+    columns = [entry for entry in table.columns if entry.type != "blob"]
+    with database.connect() as connection:
+        inspector = inspect(connection)
+        if not inspector.has_table(name, schema=schema):
+            return table
+        for entry in inspector.get_columns(name, schema):
+            if entry["name"] not in known and _may_hold_text(entry["type"], database.dialect):
+                kind = "json" if isinstance(entry["type"], JSON) else "text"
+                columns.append(Column.model_validate({"name": entry["name"], "type": kind}))
+    return table.model_copy(update={"columns": tuple(columns)})
+
+
+def _may_hold_text(type_: TypeEngine[Any], dialect: str) -> bool:
+    if isinstance(type_, LargeBinary | Enum):
+        return False
+    # On SQLite a column may hold text whatever its type says; an unknown type may be citext or hstore.
+    return dialect == "sqlite" or isinstance(type_, String | JSON | ARRAY | NullType)
+
+
+@dataclass(slots=True)
+class _TableReader:
+    source: str
+    shape: TableShape
+    catalog: Catalog | None
+    scan: SourceScan
+    counts: TableScan
+    on_value: LeafTaker
+    on_file: LeafTaker
+    search: Search = field(init=False)
+    has_rewritten: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.search = Search(
+            self.source, self.shape.config, tuple(self.shape.read_columns()), len(self.shape.key)
+        )
+        self.counts.columns = {entry.name: ColumnCount() for entry in self.shape.config.columns}
+        if self.catalog is not None:
+            with self.catalog.read() as session:
+                self.has_rewritten = session.exec(self._rewritten().limit(1)).first() is not None
+
+    def read(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Count one page, and hand on its leaves."""
+        values: dict[tuple[str, str], str] = {}
+        for row in rows:
+            self.counts.rows += 1
+            row_key = encode_key(row[: self.search.keys])
+            for number, entry in enumerate(self.shape.config.columns, self.search.keys):
+                if row[number] is None:
+                    continue
+                text = _as_text(row[number])
+                self.counts.columns[entry.name].values += 1
+                self.on_value((self.source, self.shape.name, row_key, entry.name, digest(text)))
+                if self.has_rewritten:
+                    values[row_key, entry.name] = text
+                if may_contain(text) or "." in text:
+                    self._bare_tokens(row_key, entry.name, text)
+        self._count(self.search.rows(rows).findings)
+        if self.has_rewritten:
+            self._tell_files(values)
+
+    def _bare_tokens(self, row_key: str, column: str, text: str) -> None:
+        """Tokens that stand outside every URL: no link, but a credential all the same."""
+        tokens = find_jwts(text)
+        if not tokens:
+            return
+        found = find(text)
+        for token in tokens:
+            if not any(each.start <= token.start < each.end for each in found):
+                shown = redact(text[token.start : token.end])
+                self._keep(Remaining(self.shape.name, row_key, column, "", "unknown", "jwt", True, shown))
+
+    def _count(self, findings: Sequence[SeenFinding]) -> None:
+        known = self._known([finding.id for finding in findings])
+        for finding in findings:
+            classed, message, evidence = known.get((finding.id, finding.url_digest), ("unknown", None, {}))
+            if finding.excepted is not None:
+                classed, message = "excepted", finding.excepted
+            self._keep(
+                Remaining(
+                    finding.table,
+                    finding.row_key,
+                    finding.column,
+                    finding.pointer,
+                    classed,
+                    finding.scheme,
+                    finding.carries_jwt,
+                    finding.redacted,
+                    message,
+                    evidence,
+                )
+            )
+
+    def _keep(self, place: Remaining) -> None:
+        column = self.counts.columns[place.column]
+        column.temporary += 1
+        column.jwts += place.carries_jwt
+        column.classes[place.classed] += 1
+        listed = self.scan.remaining[place.classed]
+        if len(listed) < LISTED:
+            listed.append(place)
+
+    def _known(self, ids: Sequence[str]) -> dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]]:
+        """Class, explanation and evidence by finding and URL digest: another URL at a known place is unknown."""
+        known: dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]] = {}
+        if self.catalog is None:
+            return known
+        for some in _portions(ids):
+            statement = (
+                select(LegacyFinding, LegacyFile)
+                .join(LegacyFile, col(LegacyFile.id) == LegacyFinding.file_id)
+                .where(col(LegacyFinding.id).in_(some))
+            )
+            with self.catalog.read() as session:
+                for finding, file in session.exec(statement):
+                    classed = _CLASS_OF.get(str(finding.state), "pending")
+                    message = finding.message or file.message if classed in SETTLED else None
+                    evidence = dict(file.evidence) if classed == "lost" else {}
+                    known[finding.id, finding.url_digest] = classed, message, evidence
+        return known
+
+    def _rewritten(self) -> Any:
+        return (
+            select(LegacyFinding, LegacyFile)
+            .join(LegacyFile, col(LegacyFile.id) == LegacyFinding.file_id)
+            .where(
+                LegacyFinding.source == self.source,
+                LegacyFinding.table_name == self.shape.name,
+                LegacyFinding.state == FindingState.REWRITTEN,
+            )
+        )
+
+    def _tell_files(self, values: Mapping[tuple[str, str], str]) -> None:
+        assert self.catalog is not None
+        row_keys = list(dict.fromkeys(row_key for row_key, _ in values))
+        for some in _portions(row_keys):
+            with self.catalog.read() as session:
+                found = session.exec(self._rewritten().where(col(LegacyFinding.row_key).in_(some))).all()
+            for finding, file in found:
+                text = values.get((finding.row_key, finding.column_name))
+                if text is None or not file.file_url or not _stands_in(file.file_url, text):
+                    continue  # written over since: then its value is what counts
+                self.counts.columns[finding.column_name].durable += 1
+                place = (self.source, finding.table_name, finding.row_key, finding.column_name, finding.pointer)
+                self.on_file((*place, file.bucket or "", file.key or "", file.sha256 or "", str(file.file_size)))
+
+
+def _stands_in(address: str, text: str) -> bool:
+    """Whether an address stands in a text, as it is or as JSON writers spell it."""
+    spelled = json.dumps(address)[1:-1]
+    return any(form in text for form in (address, spelled, spelled.replace("/", "\\/")))
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "surrogateescape")
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _portions(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), _AT_ONCE):
+        yield items[start : start + _AT_ONCE]

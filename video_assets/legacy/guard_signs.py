@@ -1,0 +1,266 @@
+"""What a database can tell about a text without our code: the scheme table as patterns that SQL understands.
+
+A *sign* is a scheme with groups of patterns; it holds when every group has a pattern that fits. Patterns are in
+SQLite's ``GLOB`` language (``*``, ``[a-z]``): the weakest of the languages they are translated to.
+They are compared with a normalised text: lower case, escapes off.
+
+A guard refuses writes of somebody's production, so a false alarm is worse here than a miss: what the scan would
+find and a pattern cannot tell surely is left to the scan (``NOT_GUARDED``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+from video_assets.urls.classification import Kind
+from video_assets.urls.schemes import SCHEMES
+from video_assets.urls.schemes.model import Scheme
+
+Group = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One way to tell a temporary URL: every group must have a pattern that fits."""
+
+    scheme: str
+    groups: tuple[Group, ...]
+
+
+_START = "[?&;#~]"
+_ONE = "[^&\"'<> #]"
+"""One character of a value; a value that was redacted is empty here."""
+
+
+def _many(characters: str, count: int) -> str:
+    return f"[{characters}]" * count
+
+
+def _digits(count: int) -> str:
+    return _many("0-9", count)
+
+
+def _hex(count: int) -> str:
+    return _many("0-9a-f", count)
+
+
+def _base64(count: int) -> str:
+    return _many("0-9a-z+/%_-", count)
+
+
+def _name(count: int) -> str:
+    return _many("0-9a-z_-", count)
+
+
+def _param(name: str, value: str = _ONE) -> str:
+    return f"{_START}{name}={value}"
+
+
+_EPOCH = "[1-9]" + _digits(8)
+_EPOCH_10 = "[1-9]" + _digits(9)
+_HEX_EPOCH = "[4-9a-f]" + _hex(7)
+_HASH_SEGMENT = tuple(f"/{form}/" for form in (_hex(32), _hex(40), _hex(64)))
+
+
+def _spelled(*names: str) -> tuple[str, ...]:
+    """Each name of words joined by nothing, ``_`` and ``-``."""
+    return tuple(dict.fromkeys(joint.join(name.split()) for name, joint in product(names, ("", "_", "-"))))
+
+
+_EXPIRY_NAMES = _spelled(
+    *("expires", "expire", "expiry", "exp", "expiration", "expires at", "expire at", "expiry time"),
+    *("expiration time", "valid until", "valid to", "not after", "deadline", "x expires", "expire time"),
+)
+_SIGNATURE_NAMES = _spelled(
+    *("sig", "signature", "sign", "token", "hmac", "hash", "md5", "mac", "digest", "auth", "auth token"),
+    *(
+        "access token",
+        "x signature",
+        "url signature",
+        "hmac sha256",
+        "security token",
+        "ssig",
+        "policy signature",
+    ),
+)
+_HOME_MADE: tuple[Group, ...] = (
+    tuple(_param(name, value) for name in _EXPIRY_NAMES for value in ("[12]" + _digits(7), "20[0-9][0-9]-[01]")),
+    (
+        *(_param(name, _name(16)) for name in _SIGNATURE_NAMES),
+        *(_param(name, _hex(32)) for name in ("s", "h", "k", "t", "st", "key")),
+    ),
+)
+
+_BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
+    "jwt": ((("eyj" + _name(10) + "*.eyj" + _name(6) + "*.",),),),
+    "runway": (((_param("_jwt"),),),),
+    "cloud_cdn": (((_param("keyname"),), (_param("signature"),), (_param("expires", _EPOCH),)),),
+    "media_cdn": ((("edge-cache-token=*expires=" + _EPOCH,), ("signature=" + _name(8), "hmac=" + _name(8))),),
+    "azure_sas": (
+        (
+            (_param("sig", _base64(6)),),
+            (_param("sv"), _param("sr"), _param("skn")),
+            (_param("se", "20[0-9][0-9]"), _param("si")),
+        ),
+    ),
+    "tencent_cos": ((("q-signature=" + _hex(16),),),),
+    "vendor_sigv4": (((f"{_START}x-*-signature=" + _name(16),), (f"{_START}x-*-expires=[0-9]",)),),
+    "qiniu": (((_param("e", _EPOCH_10),), (_param("token", _name(20) + "*:" + _name(20)),)),),
+    "baidu_bos": ((("authorization=bce-auth-v*/" + _hex(16),),),),
+    "upyun": (((_param("_upt", _hex(8) + _EPOCH_10),),),),
+    "oracle_par": ((("/p/" + _base64(16) + "*/n/*/b/", "/p/" + _base64(16) + "*/n/*/u/"),),),
+    "backblaze_b2": (((_param("authorization", "[0-9]_" + _name(20)),),),),
+    "akamai": (((f"[~/=&?]exp={_EPOCH}",), ("~hmac=" + _hex(16),)),),
+    "akamai_gda": (((_param("__gda__", _EPOCH_10 + "_" + _hex(32)),),),),
+    "alibaba_cdn_a": (((_param("auth_key", _EPOCH_10 + "-*-*-" + _hex(32)),),),),
+    "tencent_cdn_a": (
+        (
+            tuple(
+                _param(name, time + "-*-*-" + _hex(32))
+                for name in ("sign", "key", "token")
+                for time in (_EPOCH_10, _HEX_EPOCH)
+            ),
+        ),
+    ),
+    "alibaba_cdn_b": ((("/20" + _digits(10) + "/" + _hex(32) + "/",),),),
+    "alibaba_cdn_c": ((("/" + _hex(32) + "/" + _HEX_EPOCH + "/",),),),
+    "tiktok": ((("/" + _hex(32) + "/" + _HEX_EPOCH + "/",),),),
+    "alibaba_cdn_f": (((_param("sign", _hex(32)),), (_param("time", _EPOCH_10), _param("time", _HEX_EPOCH))),),
+    "tencent_cdn_d": (((_param("sign", _hex(32)),), (_param("t", _EPOCH_10),)),),
+    "tencent_vod": (((_param("sign", _hex(32)),), (_param("t", _HEX_EPOCH),)),),
+    "cloudflare_token": (
+        (tuple(_param(name, _EPOCH_10 + "-" + _base64(20)) for name in ("verify", "hmac", "mac")),),
+    ),
+    "cloudflare_images": (
+        (("/imagedelivery", "//imagedelivery.net/"), (_param("sig"),), (_param("exp", "[1-9]"),)),
+    ),
+    "fastly": (
+        (
+            (
+                _param("token", _EPOCH_10 + "_" + _base64(20)),
+                _param("token", _HEX_EPOCH + "_" + _base64(20)),
+                _param("token", "0x" + _hex(8) + "_" + _base64(20)),
+            ),
+        ),
+    ),
+    "brightcove_fastly": (((_param("fastly_token", _base64(16)),),),),
+    "bunny": (
+        ((_param("token", _name(16)),), (_param("expires", _EPOCH),)),
+        (("/bcdn_token=" + _name(16),),),
+    ),
+    "keycdn": (((_param("token", _name(16)),), (_param("expire", _EPOCH),)),),
+    "nginx_secure_link": (
+        ((_param("md5", _base64(20)),), (_param("expires", _EPOCH),)),
+        ((_param("st", _base64(20)),), (_param("e", _EPOCH_10),)),
+        (tuple(f"/{form}/[1-4]{_digits(9)}/" for form in (_hex(32), _name(22), _name(22) + "==")),),
+    ),
+    "lighttpd_secdownload": ((tuple(form + _HEX_EPOCH + "/" for form in _HASH_SEGMENT),),),
+    "limelight_mediavault": (((_param("h", _hex(32)),), (_param("e", _EPOCH_10),)),),
+    "wowza": (((_param("wowzatokenhash"),),),),
+    "cdn77": (
+        ((_param("secure", _base64(20) + "*," + _EPOCH_10),),),
+        (("/" + _name(20) + "*," + _EPOCH_10 + "/",),),
+    ),
+    "imgix": (((".imgix.net/", f"{_START}ixlib=", f"{_START}ixid="), (_param("expires", _EPOCH),)),),
+    "bytescale": ((("//upcdn.io/",), (_param("sig", _name(16)),), (_param("exp", "[1-9]"),)),),
+    "discord": (((_param("hm", _hex(16)),), (_param("ex", _HEX_EPOCH),)),),
+    "meta": (((_param("oh", _name(4)),), (_param("oe", _HEX_EPOCH),)),),
+    "meta_lookaside": (
+        (
+            (".fbsbx.com/", ".facebook.com/", ".instagram.com/", ".whatsapp.net/", ".fbcdn.net/"),
+            (_param("hash"),),
+            (_param("ext", _EPOCH),),
+        ),
+    ),
+    "googlevideo": (
+        (
+            (_param("expire", _EPOCH),),
+            (_param("lsig"), _param("sparams"), ".googlevideo.com/", ".youtube.com/", ".googleusercontent.com/"),
+            (_param("sig"), _param("lsig"), _param("signature")),
+        ),
+        (("/expire/" + _EPOCH_10 + "/*sig/",),),
+    ),
+    "runway_upload": ((("runway://[0-9a-z]",),),),
+    "vimeo": ((("/" + _EPOCH_10 + "-0x" + _hex(40),),),),
+    "linkedin": (((".licdn.com/",), (_param("e", _EPOCH),), (_param("t"),)),),
+    "reddit_video": (((_param("a", _EPOCH_10 + "," + _base64(20)),),),),
+    "airtable": ((("airtableusercontent.com/*/" + _digits(13) + "/",),),),
+    "twitch": (((_param("sig", _hex(16)),), (_param("token", "%7b"), _param("token", "{"))),),
+    "filestack": (((_param("policy", "eyj"),), (_param("signature", _hex(16)),)),),
+    "dropbox_temporary": ((("dropboxusercontent.com/cd/", "dropboxusercontent.com/apitl/"),),),
+    "telegram_file": ((("//api.telegram.org/file/bot" + _digits(5) + "*:" + _name(20),),),),
+    "oauth_implicit": (((_param("access_token", _name(8)),), (_param("expires_in", "[0-9]"),)),),
+    "replicate": ((("//replicate.delivery/" + _ONE, "//*.replicate.delivery/" + _ONE),),),
+    "kie": ((("//tempfile*.aiquickdraw.com/",),),),
+    "kie_upload": ((("//tempfile*.redpandaai.co/",),),),
+    "kling": ((("//klingai.com/bs2/", "//*.klingai.com/bs2/"),),),
+    "google_veo": ((("//generativelanguage.googleapis.com/*files/",),),),
+    "xai": ((("//imgen.x.ai/*xai-tmp",),),),
+    "ideogram": ((("ideogram.ai/api/images/ephemeral/",),),),
+    "shotstack": ((("//shotstack-api-*.amazonaws.com/", ".amazonaws.com/shotstack-api-"),),),
+    "creatomate": ((("backblazeb2.com/*creatomate-", "//cdn.creatomate.com/renders/"),),),
+    "home_made": (_HOME_MADE,),
+}
+"""Signs of schemes whose table entry decides by a function that SQL cannot call."""
+
+NOT_GUARDED = {
+    "rails_active_storage": "its links for ever look the same until they are decoded",
+    "api_key": "keys without an end are for the scan: no pattern tells them surely from other words",
+    "userinfo": "a password before an @ does not die; the scan finds it",
+    "telegram_bot": "a key without an end; the scan finds it",
+    "webhook": "a secret address without an end; the scan finds it",
+}
+"""Schemes that only the scan finds, and why."""
+
+WITH_A_TOKEN = frozenset({"supabase", "mux", "jwplayer", "github_attachment", "cloudflare_stream"})
+"""Schemes that hold only with a JSON Web Token, which is a sign of its own."""
+
+
+def _derived(scheme: Scheme) -> tuple[Group, ...]:
+    """From an entry whose parameters say enough: all of them, each with a value."""
+    return tuple((_param(name),) for name in scheme.needs)
+
+
+def all_signs() -> tuple[Sign, ...]:
+    """One or more signs for every scheme of the table that SQL can tell, the token first.
+
+    A scheme without parameters of its own has none until somebody writes one by hand; a test asks for it.
+    """
+    signs = [Sign("jwt", groups) for groups in _BY_HAND["jwt"]]
+    done = {"jwt"}
+    for scheme in SCHEMES:
+        name = scheme.name
+        if name in NOT_GUARDED or name in WITH_A_TOKEN or name in done:
+            continue
+        by_hand = _BY_HAND.get(name)
+        if by_hand is not None:
+            done.add(name)
+            signs += [Sign(name, groups) for groups in by_hand]
+        elif scheme.needs and scheme.kind is Kind.TEMPORARY:
+            signs.append(Sign(name, _derived(scheme)))
+    return tuple(dict.fromkeys(signs))
+
+
+SIGNS = all_signs()
+
+ESCAPES = (
+    ("%25", "%"),
+    ("\\u0026", "&"),
+    ("\\u003d", "="),
+    ("\\u003f", "?"),
+    ("\\u002f", "/"),
+    ("\\u003a", ":"),
+    ("&amp;", "&"),
+    ("%3d", "="),
+    ("%26", "&"),
+    ("%3f", "?"),
+    ("%7e", "~"),
+    ("%2c", ","),
+    ("%3a", ":"),
+    ("%2e", "."),
+    ("%2f", "/"),
+    ("\\", ""),
+    ("redacted", ""),
+)
+"""What is replaced, in this order, in the text in lower case. Then a redacted value is an empty one."""
