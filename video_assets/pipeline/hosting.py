@@ -88,6 +88,9 @@ def publish(
         yield dg.Output(None, metadata=reports.hosted_metadata(services, key))
         return
     reason = Reason(generation.reason) if generation.reason in set(Reason) else Reason.PROVIDER_ERROR
+    context.log_event(
+        dg.AssetObservation(reports.HOSTED_VIDEO, partition=key, metadata=reports.missing_metadata(services, key))
+    )
     kept = sum(result["result"] == "stored" for result in results)
     raise failure(
         f"{generation.status}: {generation.error_message or 'not durable yet'} "
@@ -181,6 +184,11 @@ def report_each(context: dg.OpExecutionContext, services: Services, generation_i
             stored = queries.media_of(session, key, state=MediaState.STORED)
         if generation.status != GenerationStatus.COMPLETED:
             unfinished.append(f"{key}: {generation.status} ({generation.error_message or generation.reason})")
+            context.log_event(
+                dg.AssetObservation(
+                    reports.HOSTED_VIDEO, partition=key, metadata=reports.missing_metadata(services, key)
+                )
+            )
             if not stored:
                 continue
         for name in CHECKS:

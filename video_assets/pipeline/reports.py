@@ -9,7 +9,9 @@ from typing import Any
 import dagster as dg
 
 from video_assets.catalog import Generation, MediaFile, MediaState, Output, ProviderJob, queries
+from video_assets.reasons import RETRY_POLICIES, Reason
 from video_assets.services import Services
+from video_assets.transfer.previews import rendition_key
 from video_assets.transfer.verification import CheckOutcome
 
 Metadata = Mapping[str, Any]
@@ -67,9 +69,32 @@ def hosted_metadata(services: Services, generation_id: str) -> Metadata:
     ]
     if margins:
         found["margin_to_deadline_seconds"] = min(margins)
-    pictures = [media for media in files if media.role in ("poster", "thumbnail")]
-    if pictures:
-        found["poster"] = dg.MetadataValue.md("\n".join(f"![poster]({media.file_url})" for media in pictures[:4]))
+    if videos:
+        # The posters follow in the same run, under keys that are known already.
+        links = [services.storage.public_url(rendition_key(media.key, "poster")) for media in videos[:4]]
+        found["poster"] = dg.MetadataValue.md("\n".join(f"![poster]({link})" for link in links))
+    return found
+
+
+def missing_metadata(services: Services, generation_id: str) -> Metadata:
+    """Why a generation is not durable: the reason, the evidence of each output, and what to do."""
+    with services.catalog.read() as session:
+        generation = queries.get_generation(session, generation_id)
+        outputs = queries.outputs_of(session, generation_id)
+    reason = Reason(generation.reason) if generation.reason in set(Reason) else None
+    found: dict[str, Any] = {
+        "status": str(generation.status),
+        "reason": generation.reason or "",
+        "message": generation.error_message or "",
+        "evidence": dg.MetadataValue.json(
+            {output.id: output.evidence for output in outputs if output.state != MediaState.STORED}
+        ),
+    }
+    if reason is not None:
+        found["what_to_do"] = RETRY_POLICIES[reason].remedy
+    waiting = [output.next_attempt_at for output in outputs if output.next_attempt_at is not None]
+    if waiting:
+        found["next_attempt_at"] = f"{min(waiting):%F %T} UTC"
     return found
 
 
@@ -128,7 +153,7 @@ def _table(files: Sequence[MediaFile], outputs: Mapping[str, Output]) -> str:
     for media in files:
         seconds = "" if media.duration_seconds is None else f"{media.duration_seconds:.1f}"
         lines.append(
-            f"| [{media.key}]({media.file_url}) | {media.file_size} | {media.file_type} | {seconds} "
+            f"| [{media.file_name}]({media.file_url}) | {media.file_size} | {media.file_type} | {seconds} "
             f"| `{(media.sha256 or '')[:16]}…` |"
         )
     stored = {media.output_id for media in files}

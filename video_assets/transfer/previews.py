@@ -24,6 +24,11 @@ RENDITIONS: dict[str, tuple[str, Callable[[Path, Path], MediaFacts]]] = {
 }
 
 
+def rendition_key(video_key: str, role: str) -> str:
+    """Where the poster or preview of a video is kept, known before it is made: ``….poster.jpg`` beside it."""
+    return f"{video_key.rpartition('.')[0]}.{role}.{RENDITIONS[role][0]}"
+
+
 def make_previews(
     catalog: Catalog, storage: DurableStorage, generation_id: str, *, spool: Path, run_id: str | None = None
 ) -> list[MediaFile]:
@@ -51,7 +56,7 @@ def _make(
     catalog: Catalog, storage: DurableStorage, video: MediaFile, role: str, original: Path, run_id: str | None
 ) -> MediaFile:
     extension, render = RENDITIONS[role]
-    key = f"{video.key.rpartition('.')[0]}.{role}.{extension}"
+    key = rendition_key(video.key, role)
     with TemporaryDirectory(dir=original.parent) as folder:
         path = Path(folder) / f"{role}.{extension}"
         facts = render(original, path)
