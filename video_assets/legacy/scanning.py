@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 from video_assets.legacy.config import Column, Except, Job, Table
 from video_assets.legacy.places import RowPlaces, matches
 from video_assets.legacy.tables import encode_key, moment_of
-from video_assets.urls import Finding, find, fingerprint, may_contain, redact
+from video_assets.urls import Classification, Finding, find, fingerprint, redact
+from video_assets.urls.second_look import only_plain
 from video_assets.urls.tokens import find_jwts
 
 MOST_CONTEXT = 4000
@@ -136,9 +137,11 @@ class Search:
                 if entry.type == "blob":
                     if value:
                         self._blob(seen, row, entry, int(value))
-                elif isinstance(value, str | bytes):
-                    if may_contain(value):
+                elif isinstance(value, str):
+                    if not only_plain(value):
                         self._text(seen, row, entry, value)
+                elif isinstance(value, bytes):
+                    self._text(seen, row, entry, value)
                 elif isinstance(value, memoryview | bytearray):
                     self._text(seen, row, entry, bytes(value))
         return seen
@@ -153,8 +156,9 @@ class Search:
         row_key = encode_key(row[: self.keys])
         places = RowPlaces(dict(zip(self.names, row, strict=True)))
         positions: dict[str, int] = {}
+        kept: dict[str, Any] = {}
         for finding in found:
-            pointer = redact(finding.pointer or "")
+            pointer = _safe_pointer(finding.pointer or "")
             position = positions[pointer] = positions.get(pointer, -1) + 1
             excepted = _why_excepted(self.table.exceptions, finding, pointer)
             file = _file(self.source, self.table, entry, finding, pointer, places)
@@ -177,7 +181,7 @@ class Search:
                     scheme=file.scheme,
                     carries_jwt=finding.classification.carries_jwt,
                     deadline_at=file.deadline_at,
-                    context=_context(self.table, places, pointer),
+                    context=_context(self.table, places, pointer, kept),
                     excepted=excepted,
                 )
             )
@@ -213,7 +217,7 @@ class Search:
                 scheme=BLOB_SCHEME,
                 carries_jwt=False,
                 deadline_at=None,
-                context=_context(self.table, places, ""),
+                context=_context(self.table, places, "", {}),
                 excepted=None,
             )
         )
@@ -247,13 +251,28 @@ def _file(
         fingerprint=print_,
         kind=_kind(entry, pointer, url),
         url=url,
-        redacted=redact(url),
+        redacted=_redacted(url, finding.classification),
         host=host_of(url),
         scheme=finding.classification.scheme,
         deadline_at=finding.classification.expires_at,
         provider=provider,
         task_id=task_id,
     )
+
+
+_PLAIN_POINTER = re.compile(r"(?:/[A-Za-z0-9_.\- ]{0,24})*")
+
+
+def _safe_pointer(pointer: str) -> str:
+    """A pointer that may be kept: a key of the document can be a URL or hold a token."""
+    return pointer if _PLAIN_POINTER.fullmatch(pointer) and "eyJ" not in pointer else redact(pointer)
+
+
+def _redacted(url: str, found: Classification) -> str:
+    """The URL without its secrets, which its classification names."""
+    for secret in sorted(found.secrets, key=len, reverse=True):
+        url = url.replace(secret, "REDACTED")
+    return url
 
 
 def host_of(url: str) -> str | None:
@@ -349,17 +368,19 @@ def _why_excepted(rules: Sequence[Except], finding: Finding, pointer: str) -> st
     return None
 
 
-def _context(table: Table, places: RowPlaces, pointer: str) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
+def _context(table: Table, places: RowPlaces, pointer: str, known: dict[str, Any]) -> dict[str, Any]:
+    """What of the row is kept; ``known`` remembers what is the same for every finding of the row."""
+    context: dict[str, Any] = {}
     for place in table.keep:
-        value = _keepable(places.get(place, pointer))
-        if value is not None:
-            kept[place] = value
+        if place not in known or "*" in place:
+            known[place] = _keepable(places.get(place, pointer))
+        if known[place] is not None:
+            context[place] = known[place]
     if table.created_at is not None and (created := moment_of(places.get(table.created_at))) is not None:
-        kept["created_at"] = created.isoformat()
+        context["created_at"] = created.isoformat()
     if table.owner_at is not None and (owner := places.get(table.owner_at, pointer)) is not None:
-        kept["owner"] = redact(str(owner))[:200]
-    return kept
+        context["owner"] = _keepable(str(owner)[:200])
+    return context
 
 
 def _keepable(value: Any) -> Any:

@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Parts, Span
 from video_assets.urls.schemes.cdns import CDNS
+from video_assets.urls.schemes.cdns_china import CDNS_CHINA
 from video_assets.urls.schemes.clouds import CLOUDS
+from video_assets.urls.schemes.clouds_china import CLOUDS_CHINA
 from video_assets.urls.schemes.credentials import CREDENTIALS
 from video_assets.urls.schemes.model import Scheme
 from video_assets.urls.schemes.platforms import PLATFORMS
 from video_assets.urls.schemes.retention import RETENTION
 
-SCHEMES: tuple[Scheme, ...] = CLOUDS + PLATFORMS + CDNS + RETENTION + CREDENTIALS
+SCHEMES: tuple[Scheme, ...] = CLOUDS + CLOUDS_CHINA + PLATFORMS + CDNS_CHINA + CDNS + RETENTION + CREDENTIALS
 
 _DIGEST_SEGMENT = re.compile(r"/(?:[0-9a-fA-F]{32,64}|[A-Za-z0-9_\-]{22}(?:==)?)/")
 _KEY_LENGTH = 20
