@@ -1,6 +1,6 @@
 """How fast and in how little memory files are downloaded and proven: video_assets beside rclone, in one run.
 
-    python benchmarks/download.py                     # 64 files of 20 MB, 8 at a time; one file of 1 GiB; 3 rounds
+    python benchmarks/download.py                    # 64 files of 20 MB, 8 at a time; one file of 1 GiB; 3 rounds
     python benchmarks/download.py --files 16 --big 0 --json
 
 The source is a process of its own on loopback that sends files from the page cache with ``sendfile``. Each
