@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -48,4 +49,23 @@ def test_a_run_killed_after_any_step_is_caught_up_with_nothing_lost_or_doubled(
     assert len(originals) == 2
     assert len(world.objects()) == len(world.media(key))
     assert emulator.submits(world.generation(key).prompt) == 2, "each version was paid for once"
+    world.assert_nothing_lost_or_doubled()
+
+
+def test_two_run_processes_racing_for_one_generation_download_and_store_once(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dagster"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with media_server(tmp_path / "home") as base:
+        world = World.open(emulator, tmp_path / "home", public_base_url=base)
+        key = world.finished("two processes [emulator: bytes_per_second=40000]")
+        with dg.DagsterInstance.from_config(str(folder)) as instance:
+            add_keys(instance, [key])
+        with ThreadPoolExecutor(2) as pool:
+            codes = list(pool.map(lambda _: run(world, key, "-", folder), range(2)))
+    assert 0 in codes, "the one that had the lease finished"
+    assert world.status(key) is GenerationStatus.COMPLETED
+    assert emulator.downloads(world.task(key)) == 1
     world.assert_nothing_lost_or_doubled()
