@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
 
 from video_assets.urls import moments
-from video_assets.urls.classification import Bound, Kind
+from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Parts
 from video_assets.urls.schemes.model import (
+    EPOCH_VALUE,
+    HASH_VALUE,
+    MD5,
+    MD5_VALUE,
     Death,
     Scheme,
     both,
+    decimal_or_hex,
     either,
     epoch,
-    hex_epoch,
     in_path,
     on,
     path_secret,
     path_time,
-    read_time,
     shaped,
     shaped_secret,
     shaped_time,
@@ -27,12 +29,12 @@ from video_assets.urls.schemes.model import (
 )
 from video_assets.urls.tokens import decode_base64, is_random
 
-_MD5 = r"[0-9a-fA-F]{32}"
-
 _AKAMAI = re.compile(r"(?:~|%(?:25)*7[eE])hmac(?:=|%(?:25)*3[dD])(?P<secret>[0-9a-fA-F]{16,})")
+
 _AKAMAI_TIME = re.compile(
     r"(?:[~/=&?,]|%(?:25)*(?:7[eE]|3[dD]|2[fF]))exp(?:=|%(?:25)*3[dD])(?P<time>[0-9]{1,13})(?![0-9])"
 )
+
 _GDA = re.compile(r"^(?:exp=)?(?P<time>[0-9]{10})_(?P<secret>[0-9a-fA-F]{32,128})$")
 
 
@@ -46,45 +48,16 @@ def _akamai_secret(parts: Parts) -> list[tuple[int, int]]:
     return [match.span("secret") for match in _AKAMAI.finditer(parts.text)]
 
 
-# timestamp-rand-uid-md5: Alibaba type A, Tencent type A, Volcengine type A, Huawei CDN method A
-_TYPE_A = re.compile(
-    rf"^(?P<time>[0-9]{{10}}|[0-9a-fA-F]{{8}})-[0-9A-Za-z]{{1,128}}-[0-9A-Za-z_]{{1,64}}-(?P<secret>{_MD5})$"
-)
-_TYPE_B = re.compile(
-    rf"^/(?P<time>20[0-9]{{2}}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-2][0-9][0-5][0-9])/(?P<secret>{_MD5})/."
-)
-_TYPE_C = re.compile(rf"^/(?P<secret>{_MD5})/(?P<time>[4-9a-fA-F][0-9a-fA-F]{{7}})/.")
-_LIGHTTPD = re.compile(
-    rf"^/(?:[^/]{{1,64}}/){{1,4}}(?P<secret>{_MD5}|[0-9a-fA-F]{{40}}|[0-9a-fA-F]{{64}})/(?P<time>[4-9a-fA-F][0-9a-fA-F]{{7}})/."
-)
 _HASH_THEN_EPOCH = re.compile(
-    rf"/(?P<secret>{_MD5}|(?=[A-Za-z_\-]*[0-9])[A-Za-z0-9_\-]{{22}}(?:==)?)/(?P<time>[1-4][0-9]{{9}})/."
+    rf"/(?P<secret>{MD5}|(?=[A-Za-z_\-]*[0-9])[A-Za-z0-9_\-]{{22}}(?:==)?)/(?P<time>[1-4][0-9]{{9}})/."
 )
-_TIKTOK = ("tiktok.com", "tiktokcdn.com", "tiktokcdn-us.com", "tiktokcdn-eu.com", "tiktokv.com", "tiktokv.us")
-_MD5_VALUE = re.compile(rf"^(?P<secret>{_MD5})$")
-_EPOCH_VALUE = re.compile(r"^[1-9][0-9]{9}$")
-_HEX_EPOCH_VALUE = re.compile(r"^[4-9a-fA-F][0-9a-fA-F]{7}$")
-_HASH_VALUE = re.compile(r"^(?P<secret>[A-Za-z0-9_\-+/]{20,}={0,2})$")
-
-_CHINA = timezone(timedelta(hours=8))
-
-
-def _type_b_end(parts: Parts) -> Death:
-    match = _TYPE_B.search(parts.path)
-    digits = match["time"] if match else ""
-    return Death(moments.parse_iso(f"{digits[:8]}T{digits[8:]}", zone=_CHINA), Bound.LOWER)
-
-
-def _wangsu_end(parts: Parts) -> Death:
-    if parts.has("wsabstime"):
-        return Death(_decimal_or_hex(parts.first("wsabstime") or ""))
-    return Death(_decimal_or_hex(parts.first("wstime") or ""), Bound.LOWER)
-
 
 _CLOUDFLARE = re.compile(r"^(?P<time>[0-9]{10})-(?P<secret>[A-Za-z0-9+/_\-]{27,88}={0,2})$")
+
 _FASTLY = re.compile(
     r"^(?P<time>[0-9]{10}|0[xX][0-9a-fA-F]{8}|[4-9a-fA-F][0-9a-fA-F]{7})_(?P<secret>(?:0x)?[0-9A-Za-z+/\-]{20,128}={0,2})$"
 )
+
 _FASTLY_DECODED = re.compile(r"^(?P<time>[0-9]{10}|(?:0[xX])?[0-9a-fA-F]{8})_[0-9A-Za-z+/=\-]{8,}$")
 
 
@@ -97,15 +70,13 @@ def _fastly_text(parts: Parts) -> str:
 
 def _fastly_end(parts: Parts) -> Death:
     match = _FASTLY_DECODED.match(_fastly_text(parts))
-    return Death(_decimal_or_hex(match["time"]) if match else None)
-
-
-def _decimal_or_hex(text: str) -> datetime | None:
-    return read_time(text) if len(text) == 10 and text.isdigit() else read_time(text, 16)
+    return Death(decimal_or_hex(match["time"]) if match else None)
 
 
 _BUNNY_PATH = re.compile(r"/bcdn_token=(?P<secret>[^/&]+)&(?:[^/]*?&)?expires=(?P<time>[0-9]{9,13})")
+
 _CDN77 = re.compile(r"^(?P<secret>[A-Za-z0-9_\-+/]{20,}={0,2}),(?P<time>[0-9]{10})$")
+
 _CDN77_PATH = re.compile(r"^/(?P<secret>[A-Za-z0-9_\-+=]{20,44}),(?P<time>[0-9]{10})/.")
 
 CDNS: tuple[Scheme, ...] = (
@@ -129,110 +100,6 @@ CDNS: tuple[Scheme, ...] = (
         when=shaped(("__gda__",), _GDA),
         expires=shaped_time(("__gda__",), _GDA),
         secret=(shaped_secret(("__gda__",), _GDA),),
-    ),
-    Scheme(
-        name="alibaba_cdn_a",
-        source=(
-            "https://www.alibabacloud.com/help/cdn/user-guide/type-a-signing (the server adds its own lifetime)"
-        ),
-        any_of=("auth_key",),
-        when=shaped(("auth_key",), _TYPE_A),
-        expires=shaped_time(("auth_key",), _TYPE_A, base=16, bound=Bound.LOWER),
-        secret=(shaped_secret(("auth_key",), _TYPE_A),),
-        volatile=("auth_key",),
-    ),
-    Scheme(
-        name="tencent_cdn_a",
-        source=(
-            "https://www.tencentcloud.com/document/product/228/33115 (type A; the server adds its own lifetime)"
-        ),
-        any_of=("sign", "key", "token"),
-        when=shaped(("sign", "key", "token"), _TYPE_A),
-        expires=shaped_time(("sign", "key", "token"), _TYPE_A, base=16, bound=Bound.LOWER),
-        secret=(shaped_secret(("sign", "key", "token"), _TYPE_A),),
-        volatile=("sign",),
-    ),
-    Scheme(
-        name="alibaba_cdn_b",
-        source=(
-            "https://www.alibabacloud.com/help/cdn/user-guide/type-b-signing"
-            " (time in UTC+8; the server adds a lifetime)"
-        ),
-        digest=True,
-        when=in_path(_TYPE_B),
-        expires=_type_b_end,
-        secret=(path_secret(_TYPE_B),),
-        volatile_path=_TYPE_B,
-    ),
-    Scheme(
-        name="alibaba_cdn_c",
-        source="https://www.alibabacloud.com/help/cdn/user-guide/type-c-signing (the server adds a lifetime)",
-        digest=True,
-        when=both(in_path(_TYPE_C), lambda parts: not parts.on_host(*_TIKTOK)),
-        expires=path_time(_TYPE_C, base=16, bound=Bound.LOWER),
-        secret=(path_secret(_TYPE_C),),
-        volatile_path=_TYPE_C,
-    ),
-    Scheme(
-        name="alibaba_cdn_f",
-        source=(
-            "https://www.alibabacloud.com/help/cdn/user-guide/type-f-signing"
-            " (sign and time; the server adds a lifetime)"
-        ),
-        needs=("sign", "time"),
-        when=both(
-            shaped(("sign",), _MD5_VALUE),
-            either(shaped(("time",), _EPOCH_VALUE), shaped(("time",), _HEX_EPOCH_VALUE)),
-        ),
-        expires=lambda parts: Death(_decimal_or_hex(parts.first("time") or ""), Bound.LOWER),
-        secret=("sign",),
-    ),
-    Scheme(
-        name="tencent_cdn_d",
-        source="https://www.tencentcloud.com/document/product/228/33118 (type D; the server adds a lifetime)",
-        needs=("sign", "t"),
-        when=both(shaped(("sign",), _MD5_VALUE), shaped(("t",), _EPOCH_VALUE)),
-        expires=epoch("t", bound=Bound.LOWER),
-        secret=("sign",),
-    ),
-    Scheme(
-        name="tencent_vod",
-        source=(
-            "https://www.tencentcloud.com/document/product/266/33986 (t hex, us, sign); Xiaohongshu signs alike"
-        ),
-        needs=("sign", "t"),
-        when=both(
-            either(shaped(("sign",), _MD5_VALUE), shaped(("sign",), _HASH_VALUE)),
-            shaped(("t",), _HEX_EPOCH_VALUE),
-        ),
-        expires=hex_epoch("t"),
-        secret=("sign",),
-        volatile=("us", "rlimit"),
-    ),
-    Scheme(
-        name="tencent_live",
-        source="https://www.tencentcloud.com/document/product/267/31059 (txTime hex, txSecret)",
-        needs=("txsecret", "txtime"),
-        expires=hex_epoch("txtime"),
-        secret=("txsecret",),
-    ),
-    Scheme(
-        name="tiktok",
-        source="seen on TikTok's video hosts: /<signature>/<hex epoch>/video/, often with expire beside it",
-        digest=True,
-        when=both(on(*_TIKTOK), in_path(_TYPE_C)),
-        expires=path_time(_TYPE_C, base=16),
-        secret=(path_secret(_TYPE_C), "signature", "tk"),
-        volatile=("expire", "l", "policy"),
-        volatile_path=_TYPE_C,
-    ),
-    Scheme(
-        name="bytedance_cdn",
-        source="seen on TikTok and Dreamina: x-expires, x-signature",
-        needs=("x-signature", "x-expires"),
-        expires=epoch("x-expires"),
-        secret=("x-signature", "x-orig-sign"),
-        volatile=("x-orig-*", "refresh_token", "shp", "shcp", "idc", "ps"),
     ),
     Scheme(
         name="cloudflare_token",
@@ -265,7 +132,7 @@ CDNS: tuple[Scheme, ...] = (
         any_of=("token",),
         when=shaped(("token",), _FASTLY),
         expires=lambda parts: Death(
-            _decimal_or_hex(match["time"]) if (match := _FASTLY.search(parts.first("token") or "")) else None
+            decimal_or_hex(match["time"]) if (match := _FASTLY.search(parts.first("token") or "")) else None
         ),
         secret=(shaped_secret(("token",), _FASTLY),),
         volatile=("token",),
@@ -319,7 +186,7 @@ CDNS: tuple[Scheme, ...] = (
         name="nginx_secure_link",
         source="https://nginx.org/en/docs/http/ngx_http_secure_link_module.html",
         needs=("md5", "expires"),
-        when=shaped(("md5",), _HASH_VALUE),
+        when=shaped(("md5",), HASH_VALUE),
         expires=epoch("expires"),
         secret=("md5",),
     ),
@@ -327,7 +194,7 @@ CDNS: tuple[Scheme, ...] = (
         name="nginx_secure_link",
         source="https://nginx.org/en/docs/http/ngx_http_secure_link_module.html (the usual names st and e)",
         needs=("st", "e"),
-        when=both(shaped(("st",), _HASH_VALUE), shaped(("e",), _EPOCH_VALUE)),
+        when=both(shaped(("st",), HASH_VALUE), shaped(("e",), EPOCH_VALUE)),
         expires=epoch("e"),
         secret=("st",),
     ),
@@ -341,30 +208,10 @@ CDNS: tuple[Scheme, ...] = (
         volatile_path=_HASH_THEN_EPOCH,
     ),
     Scheme(
-        name="lighttpd_secdownload",
-        source=(
-            "https://redmine.lighttpd.net/projects/lighttpd/wiki/mod_secdownload"
-            " (the time is of issue; the lifetime is on the server)"
-        ),
-        digest=True,
-        when=both(in_path(_LIGHTTPD), lambda parts: not in_path(_TYPE_C)(parts)),
-        secret=(path_secret(_LIGHTTPD),),
-        volatile_path=_LIGHTTPD,
-    ),
-    Scheme(
-        name="wangsu",
-        source=("Wangsu (CDNetworks) anti-leech: wsABSTime is the end in hex; wsTime is of issue"),
-        needs=("wssecret",),
-        when=with_any("wstime", "wsabstime"),
-        expires=_wangsu_end,
-        secret=("wssecret",),
-        volatile=("wstime", "wsabstime"),
-    ),
-    Scheme(
         name="limelight_mediavault",
         source="Edgio/Limelight MediaVault: e = end, h = MD5",
         needs=("h", "e"),
-        when=both(shaped(("h",), _MD5_VALUE), shaped(("e",), _EPOCH_VALUE)),
+        when=both(shaped(("h",), MD5_VALUE), shaped(("e",), EPOCH_VALUE)),
         expires=epoch("e"),
         secret=("h",),
         volatile=("s", "p", "cf", "cd", "ip"),
@@ -434,40 +281,5 @@ CDNS: tuple[Scheme, ...] = (
         expires=epoch("pbe"),
         secret=("pbs",),
         volatile=("pbt",),
-    ),
-    Scheme(
-        name="weibo",
-        source="seen on Sina Weibo: Expires, ssig, KID",
-        needs=("ssig", "expires"),
-        expires=epoch("expires"),
-        secret=("ssig",),
-        volatile=("kid",),
-    ),
-    Scheme(
-        name="bilibili",
-        source="seen on Bilibili: deadline, upsig (e is not a time there)",
-        needs=("upsig", "deadline"),
-        expires=epoch("deadline"),
-        secret=("upsig",),
-        volatile=(
-            "uparams",
-            "trid",
-            "e",
-            "uipk",
-            "nbs",
-            "oi",
-            "platform",
-            "gen",
-            "os",
-            "og",
-            "mid",
-            "bvc",
-            "nettype",
-            "orderid",
-            "buvid",
-            "build",
-            "bw",
-            "logo",
-        ),
     ),
 )

@@ -13,6 +13,13 @@ from video_assets.urls.classification import Bound, Kind
 from video_assets.urls.parts import Param, Parts, Span
 from video_assets.urls.spellings import Layer, Spelling, peel
 
+ANSWER_PARAMS = ("response-*", "x-id")
+"""A download's name and headers: asked for anew with every signature, they say nothing about the file."""
+MD5 = r"[0-9a-fA-F]{32}"
+MD5_VALUE = re.compile(rf"^(?P<secret>{MD5})$")
+HASH_VALUE = re.compile(r"^(?P<secret>[A-Za-z0-9_\-+/]{20,}={0,2})$")
+EPOCH_VALUE = re.compile(r"^[1-9][0-9]{9}$")
+
 
 class Death(NamedTuple):
     """When a URL dies, and how sure that is. ``at`` is None where only the server knows."""
@@ -197,6 +204,11 @@ def read_time(text: str, base: int = 10) -> datetime | None:
     if base == 16 and not (len(text) == 10 and text.isdigit()):
         return moments.parse_hex_epoch(text)
     return moments.parse_any(text)
+
+
+def decimal_or_hex(text: str) -> datetime | None:
+    """Ten digits are a decimal epoch, eight hex digits a hexadecimal one."""
+    return read_time(text, 10 if len(text) == 10 and text.isdigit() else 16)
 
 
 # --- tests ------------------------------------------------------------------------------------------------------
