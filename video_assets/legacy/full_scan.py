@@ -82,7 +82,7 @@ class ColumnCount:
     """What one column holds."""
 
     values: int = 0
-    """Values that are not NULL; every one of them was searched."""
+    """Texts that are not NULL; every one of them was searched."""
     temporary: int = 0
     """Temporary URLs, credentials and bare tokens in them."""
     jwts: int = 0
@@ -285,9 +285,9 @@ class _TableReader:
             self.counts.rows += 1
             row_key = encode_key(row[: self.search.keys])
             for number, entry in enumerate(self.shape.config.columns, self.search.keys):
-                if row[number] is None:
-                    continue
                 text = _as_text(row[number])
+                if text is None:
+                    continue
                 self.counts.columns[entry.name].values += 1
                 self.on_value((self.source, self.shape.name, row_key, entry.name, digest(text)))
                 if self.has_rewritten:
@@ -390,14 +390,15 @@ def _stands_in(address: str, text: str) -> bool:
     return any(form in text for form in (address, spelled, spelled.replace("/", "\\/")))
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: Any) -> str | None:
+    """A value that can hold a URL as text; None for NULL, numbers and times."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "surrogateescape")
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+    return None
 
 
 def _portions(items: Sequence[str]) -> Iterator[Sequence[str]]:

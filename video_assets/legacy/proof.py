@@ -42,18 +42,8 @@ class ProofInvalid(Exception):
     """A document is no proof, or not a whole one. The message says what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
 class RowNotProven(Exception):
     """A row has no leaf in the trees at hand."""
-
-    source: str
-    table: str
-    row_key: str
-
-    def __str__(self) -> str:
-        return (
-            f"source {self.source!r} has no row {self.row_key} in {self.table!r} among the leaves of this proof"
-        )
 
 
 def make_proof(
