@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 from video_assets.catalog import Catalog, MediaState, journal
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
+from video_assets.legacy.errors import SourceError
 from video_assets.legacy.resurrection import GetProvider, fresh_link, wanted_file
 from video_assets.reasons import Reason
 from video_assets.storage.durable import DurableStorage
@@ -32,9 +33,8 @@ from video_assets.transfer.cargo import (
     Step,
     StoredCopy,
 )
-from video_assets.transfer.download import Downloader
 from video_assets.transfer.failures import DownloadFailed
-from video_assets.transfer.links import fetch_by_link, from_download
+from video_assets.transfer.links import Fetcher, fetch_by_link, from_download
 from video_assets.transfer.orders import Download
 from video_assets.transfer.saga import Saga
 from video_assets.transfer.staging import stage
@@ -53,12 +53,14 @@ class LegacyRescuer:
 
     catalog: Catalog
     storage: DurableStorage
-    downloader: Downloader
+    downloader: Fetcher
     spool: Path
     get_provider: GetProvider
     concurrency: int = 8
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
+    most_bytes: int = 5 * 1024**3
+    """Largest file that is taken from a BLOB or a folder."""
 
     def rescue(
         self,
@@ -163,18 +165,20 @@ class _LegacyCargo:
         self.row.updated_at = utc_now()
 
     def fetch(self, folder: Path, saw: Callable[[Step], None]) -> Download:
-        blocks = self._open_local(self.row) if self._open_local is not None else None
-        if blocks is None:
-            return fetch_by_link(self, self._tools.downloader, folder, saw)
         try:
+            blocks = self._open_local(self.row) if self._open_local is not None else None
+            if blocks is None:
+                return fetch_by_link(self, self._tools.downloader, folder, saw)
             return stage(
                 blocks,
                 folder,
                 expected=MEDIA_KINDS.get(self.kind),
-                max_bytes=self._tools.downloader.policy.max_bytes,
+                max_bytes=self._tools.most_bytes,
             )
         except DownloadFailed as failure:
             raise from_download(failure) from None
+        except SourceError as exc:
+            raise RescueFailed(Reason.SOURCE_SLOW, str(exc)) from None
         except OSError as exc:
             raise RescueFailed(
                 Reason.SOURCE_SLOW, f"The file could not be read: {exc.strerror or type(exc).__name__}."

@@ -5,7 +5,7 @@ The same plan is shown as a diff, written as SQL, or applied.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlmodel import Session, col, select, tuple_
@@ -111,6 +111,7 @@ def load_work(
     rows: Sequence[tuple[str, str]],
     *,
     states: Collection[FindingState] = (FindingState.SAVED,),
+    durable: Callable[[LegacyFile], Durable | None] = durable_copy,
 ) -> list[RowWork]:
     """What is to be replaced in ``rows``, whichever batch its findings belong to."""
     work = {row: RowWork(*row) for row in rows}
@@ -134,10 +135,10 @@ def load_work(
         if finding.state == FindingState.EXCEPTED:
             row.excepted.setdefault(finding.column_name, set()).add((finding.pointer, finding.url_digest))
             continue
-        durable = durable_copy(file)
-        if durable is None:
+        copy = durable(file)
+        if copy is None:
             continue
-        place = Place(finding.id, finding.url_digest, finding.pointer, durable)
+        place = Place(finding.id, finding.url_digest, finding.pointer, copy)
         if finding.scheme == BLOB_SCHEME:
             row.blobs[finding.column_name] = place
         else:

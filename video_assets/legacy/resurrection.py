@@ -62,6 +62,8 @@ def fresh_link(wanted: Wanted, get_provider: GetProvider) -> FreshLink:
         provider = get_provider(wanted.provider)
     except UnknownProvider:
         raise LinkGone(f"no provider called {wanted.provider!r} is known here") from None
+    except ProviderError as exc:
+        raise LinkUnavailable(str(exc)) from None
     if provider.refreshes == "no":
         raise LinkGone(f"{provider.title} hands out each link once only")
     try:

@@ -275,16 +275,16 @@ def _load(session: Session, source: str, selection: Selection, before: int | Non
         images = session.exec(
             select(LedgerImage.entry_id, LedgerImage.ciphertext).where(col(LedgerImage.entry_id).in_(ids))
         ).all()
-        yield _Group(table, row_key, group, {entry_id: sealed for entry_id, sealed in images})
+        yield _Group(table, row_key, group, dict(images))
 
 
 def _statement(source: str, selection: Selection, before: int | None):  # type: ignore[no-untyped-def]
     taken_back = aliased(LedgerEntry)
     confirmed = aliased(LedgerConfirmation)
     undone = exists().where(
-        taken_back.undoes == LedgerEntry.id,
-        confirmed.entry_id == taken_back.id,
-        confirmed.outcome == LedgerOutcome.APPLIED,
+        col(taken_back.undoes) == LedgerEntry.id,
+        col(confirmed.entry_id) == taken_back.id,
+        col(confirmed.outcome) == LedgerOutcome.APPLIED,
     )
     statement = (
         select(LedgerEntry)

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from video_assets.catalog.models import utc_now
 from video_assets.reasons import RETRY_POLICIES, Reason
 from video_assets.transfer.cargo import MEDIA_KINDS, LinkGone, LinkUnavailable, RescueFailed, Step, sentence
-from video_assets.transfer.download import Downloader
 from video_assets.transfer.failures import DownloadFailed
 from video_assets.transfer.orders import Download
 
@@ -41,32 +40,50 @@ class Linked(Protocol):
         """Take a fresh link. Raises LinkGone or LinkUnavailable."""
 
 
-def fetch_by_link(file: Linked, downloader: Downloader, folder: Path, saw: Callable[[Step], None]) -> Download:
+class Fetcher(Protocol):
+    """Who downloads: a ``Downloader``, or one that shares its limits with other processes."""
+
+    def fetch(
+        self, url: str, directory: Path, *, expected: str | None = None, expires_at: datetime | None = None
+    ) -> Download:
+        """A verified file. Raises DownloadFailed."""
+
+
+def fetch_by_link(file: Linked, downloader: Fetcher, folder: Path, saw: Callable[[Step], None]) -> Download:
     """Download with the link at hand; a fresh one is asked for when it is dead, or after it failed.
 
     Raises RescueFailed, with what the source said and why there is no other link.
     """
     refreshed = False
+    refused: RescueFailed | None = None
     if file.url is None or _is_dead(file):
-        refreshed = _refresh(file, saw, required=file.url is None)
+        try:
+            _refresh(file, saw)
+            refreshed = True
+        except RescueFailed as failure:
+            if file.url is None:
+                raise
+            refused = failure
     try:
         return _download(file, downloader, folder)
     except DownloadFailed as failure:
         if refreshed or not RETRY_POLICIES[failure.reason].refresh_first or not failure_of_link(failure):
             raise from_download(failure) from None
         first = failure
-    try:
-        _refresh(file, saw, required=True)
-    except RescueFailed as refused:
+    if refused is None:
+        try:
+            _refresh(file, saw)
+        except RescueFailed as failure:
+            refused = failure
+    if refused is not None:
         # Both halves of the evidence: what the source said, and why there is no other link.
-        evidence = {**from_download(first).evidence, "refresh": refused.message}
         raise RescueFailed(
             first.reason,
             f"{sentence(first)} {sentence(refused.message)}",
             retryable=not refused.final,
             final=refused.final,
             retry_after=refused.retry_after,
-            evidence=evidence,
+            evidence={**from_download(first).evidence, "refresh": refused.message},
         ) from None
     try:
         return _download(file, downloader, folder)
@@ -83,13 +100,11 @@ def _is_dead(file: Linked) -> bool:
     return file.deadline_at is not None and file.deadline_at <= utc_now()
 
 
-def _refresh(file: Linked, saw: Callable[[Step], None], *, required: bool) -> bool:
-    """Take a fresh link; False when there is none and none is required."""
+def _refresh(file: Linked, saw: Callable[[Step], None]) -> None:
+    """Take a fresh link. Raises RescueFailed, final when there will never be one."""
     try:
         file.refresh()
     except LinkGone as exc:
-        if not required:
-            return False
         raise RescueFailed(
             Reason.SOURCE_EXPIRED if file.deadline_at else Reason.SOURCE_GONE,
             str(exc),
@@ -98,14 +113,11 @@ def _refresh(file: Linked, saw: Callable[[Step], None], *, required: bool) -> bo
             evidence={"refresh": str(exc), "when": utc_now()},
         ) from None
     except LinkUnavailable as exc:
-        if not required:
-            return False
         raise RescueFailed(Reason.PROVIDER_ERROR, str(exc), retry_after=exc.retry_after) from None
     saw(Step.REFRESHED)
-    return True
 
 
-def _download(file: Linked, downloader: Downloader, folder: Path) -> Download:
+def _download(file: Linked, downloader: Fetcher, folder: Path) -> Download:
     if file.url is None:
         raise RescueFailed(Reason.SOURCE_GONE, "The output has no link.", retryable=False)
     return downloader.fetch(file.url, folder, expected=MEDIA_KINDS.get(file.kind), expires_at=file.deadline_at)

@@ -1,0 +1,200 @@
+"""A rewrite as two SQL files, for those who may not let a tool write: the change, and its inverse.
+
+Every statement carries the exact old value as its guard, so a row that was changed since is not touched. The old
+values are secrets: the files are readable by their owner only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from sqlalchemy import Engine
+
+from video_assets.catalog.models import utc_now
+from video_assets.legacy.connecting import SourceDatabase, quote_table
+from video_assets.legacy.planning import PlannedRow
+from video_assets.legacy.tables import decode_key
+from video_assets.legacy.values import RowAccess, Value
+
+HEADER = """\
+-- {title}
+-- Source {source} at {address}; written {when} by video-assets.
+--
+-- THIS FILE HOLDS SECRETS: the guards repeat what stands in the rows, temporary URLs with their credentials
+-- included. Keep it readable by its owner only (mode 0600), and delete it when it has been run.
+--
+-- Each statement changes one row, and only while the row holds exactly what was read. A statement that reports 0
+-- rows met a row that was changed since: take a new inventory.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EmittedFiles:
+    """The two files and what is in them."""
+
+    change: Path
+    inverse: Path
+    statements: int
+
+
+class SqlFiles:
+    """Writes a change and its inverse, row by row. Use it as a context manager."""
+
+    def __init__(self, database: SourceDatabase, path: Path) -> None:
+        """``path`` is the file of the change; the inverse gets ``.undo.sql`` as its end.
+
+        Raises FileExistsError rather than overwrite: an older file may be the only way back.
+        """
+        self._database = database
+        self.path = path
+        self.inverse_path = path.with_name(path.name.removesuffix(".sql") + ".undo.sql")
+        self.statements = 0
+        self._file: IO[str]
+        self._inverse: IO[str]
+
+    def __enter__(self) -> Self:
+        self._file = _private(self.path)
+        try:
+            self._inverse = _private(self.inverse_path)
+        except BaseException:
+            self._file.close()
+            self.path.unlink()
+            raise
+        for file, title in (
+            (self._file, "Temporary URLs are replaced by durable ones."),
+            (self._inverse, f"Takes back what {self.path.name} did."),
+        ):
+            when = utc_now().isoformat(timespec="seconds")
+            file.write(
+                HEADER.format(title=title, source=self._database.name, address=self._database.address, when=when)
+            )
+            file.write(_preamble(self._database.dialect))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in (self._file, self._inverse):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+
+    def add(self, access: RowAccess, planned: PlannedRow) -> None:
+        """Write the statements of one row; a row without a change writes nothing."""
+        edit = planned.edit
+        if not edit.after:
+            return
+        guards = {**edit.guards, **edit.before}
+        self._file.write(self._statement(access, planned, edit.after, guards))
+        if any(value.kind == "stored" for value in edit.before.values()):
+            self._inverse.write(
+                f"-- {planned.work.table} {planned.work.row_key}: its BLOB lies in the storage as "
+                f"{planned.work.all_places[0].durable.key}\n"
+            )
+        back = {name: value for name, value in edit.before.items() if value.kind != "stored"}
+        if back:
+            self._inverse.write(self._statement(access, planned, back, edit.after))
+        self.statements += 1
+
+    def finished(self) -> EmittedFiles:
+        """What was written."""
+        return EmittedFiles(self.path, self.inverse_path, self.statements)
+
+    def _statement(
+        self,
+        access: RowAccess,
+        planned: PlannedRow,
+        values: Mapping[str, Value],
+        guards: Mapping[str, Value],
+    ) -> str:
+        engine, dialect = self._database.engine, self._database.dialect
+        name_of = engine.dialect.identifier_preparer.quote
+        assignments = ",\n    ".join(
+            f"{name_of(name)} = {literal(dialect, value)}" for name, value in values.items()
+        )
+        key = decode_key(planned.work.row_key)
+        conditions = [
+            f"{name_of(name)} = {_key_literal(engine, dialect, part)}"
+            for name, part in zip(access.shape.key, key, strict=True)
+        ]
+        conditions += [_guard(dialect, name_of(name), value) for name, value in guards.items()]
+        where = "\n  AND ".join(conditions)
+        table = quote_table(engine, planned.work.table)
+        return f"\nUPDATE {table}\nSET {assignments}\nWHERE {where};\n"
+
+
+def _private(path: Path) -> IO[str]:
+    """A new file that only its owner can read. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _preamble(dialect: str) -> str:
+    if dialect == "postgresql":
+        return "\nSET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\n"
+    if dialect == "mysql":
+        return (
+            "\nSET NAMES utf8mb4;\n"
+            "SET SESSION sql_mode = CONCAT_WS(',', REPLACE(REPLACE(@@sql_mode, 'NO_BACKSLASH_ESCAPES', ''), "
+            "'ANSI_QUOTES', ''), 'STRICT_ALL_TABLES');\n"
+        )
+    return ""
+
+
+def literal(dialect: str, value: Value) -> str:
+    """``value`` as a literal of the dialect, exactly."""
+    match value.data:
+        case None:
+            return "NULL"
+        case bytes():
+            return f"'\\x{value.data.hex()}'::bytea" if dialect == "postgresql" else f"X'{value.data.hex()}'"
+        case float():
+            return repr(value.data)
+        case int():
+            return str(value.data)
+    text = str(value.data)
+    if dialect == "sqlite" and ("\x00" in text or not _is_plain(text)):
+        return f"CAST(X'{value.raw().hex()}' AS TEXT)"
+    quoted = text.replace("'", "''")
+    if dialect == "mysql":
+        quoted = quoted.replace("\\", "\\\\").replace("\x00", "\\0").replace("\x1a", "\\Z")
+    return f"'{quoted}'"
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _key_literal(engine: Engine, dialect: str, part: object) -> str:
+    if isinstance(part, bool):
+        return ("TRUE" if part else "FALSE") if dialect == "postgresql" else str(int(part))
+    return literal(dialect, Value.of(part))
+
+
+def _guard(dialect: str, name: str, value: Value) -> str:
+    """The condition that a column holds exactly this value, in plain SQL."""
+    written = literal(dialect, value)
+    if value.kind == "null":
+        return f"{name} IS NULL"
+    if value.kind == "stored":
+        if dialect == "sqlite":
+            return f"typeof({name}) = 'blob'"
+        function = f"encode(sha256({name}), 'hex')" if dialect == "postgresql" else f"sha2({name}, 256)"
+        return f"{function} = {written}"
+    if dialect == "sqlite":
+        word = {"bytes": "blob"}.get(value.kind, value.kind)
+        return f"typeof({name}) = '{word}' AND {name} = {written} COLLATE BINARY"
+    if value.kind == "bytes":
+        return f"{name} = {written}"
+    if dialect == "mysql":
+        return f"CAST(CAST({name} AS CHAR) AS BINARY) = CAST({written} AS BINARY)"
+    return f'CAST({name} AS TEXT) COLLATE "C" = {written}'

@@ -1,0 +1,348 @@
+"""One batch from its findings to its rows: rescue the files, deadline first, then rewrite what is safe.
+
+This is the one entry for the command line and for Dagster. Repeating it is harmless: what is done is skipped, and
+what a killed run left half-done is finished first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from sqlmodel import col, func, select
+
+from video_assets.catalog import Catalog, MediaState
+from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFile, LegacyFinding
+from video_assets.catalog.models import utc_now
+from video_assets.legacy.batches import OPEN_STATES, findings_of
+from video_assets.legacy.blobs import read_blob
+from video_assets.legacy.config import Source
+from video_assets.legacy.connecting import SourceDatabase, connect, open_database
+from video_assets.legacy.diffs import row_diff
+from video_assets.legacy.editing import Durable
+from video_assets.legacy.emit_sql import EmittedFiles, SqlFiles
+from video_assets.legacy.errors import SourceError, SourceReadOnly
+from video_assets.legacy.files import LegacyRescuer, OpenLocal, storage_key
+from video_assets.legacy.ledger import Images
+from video_assets.legacy.planning import PlannedRow, Planner, durable_copy, load_work, rows_of
+from video_assets.legacy.resurrection import path_name
+from video_assets.legacy.rewriting import RewriteObserver, Rewriter, RewriteReport
+from video_assets.legacy.scanning import BLOB_SCHEME, FOLDER_SCHEME
+from video_assets.legacy.tables import decode_key
+from video_assets.providers.base import Provider
+from video_assets.settings import Settings
+from video_assets.storage.durable import DurableStorage
+from video_assets.transfer.cargo import Observer, Outcome, Result
+from video_assets.transfer.download import Downloader
+from video_assets.transfer.host_slots import SharedDownloader
+from video_assets.transfer.staging import file_blocks
+
+FILES_AT_ONCE = 200
+"""Files between two reports of progress."""
+PATIENCE = timedelta(seconds=20)
+"""A run waits this long for a next attempt that is near, or for a file that another run has in hand."""
+
+
+class Mode(StrEnum):
+    """What is done to the source."""
+
+    RESCUE = "rescue"
+    """Nothing: files are made durable, rows stay as they are."""
+    DRY_RUN = "dry_run"
+    """Nothing at all, not even a download: what would be changed is shown."""
+    APPLY = "apply"
+    EMIT_SQL = "emit_sql"
+    """Nothing: files are made durable, the change is written as SQL, with its inverse."""
+
+
+class Tools(Protocol):
+    """What a batch is worked with; ``video_assets.services.Services`` is one."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def storage(self) -> DurableStorage: ...
+    @property
+    def downloader(self) -> Downloader: ...
+    def provider(self, name: str) -> Provider:
+        """The provider called ``name``."""
+
+
+@dataclass(slots=True)
+class BatchReport:
+    """What happened to one batch in one run."""
+
+    batch: str
+    mode: Mode
+    findings: Counter[str] = field(default_factory=Counter)
+    """Findings of the batch by state, as they stand now."""
+    files: Counter[str] = field(default_factory=Counter)
+    """Files by result: stored, waiting, lost, skipped."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Files that are not durable, by reason."""
+    bytes: int = 0
+    rewrite: RewriteReport | None = None
+    emitted: EmittedFiles | None = None
+    diffs: int = 0
+    """Rows that were shown."""
+    problems: list[str] = field(default_factory=list)
+    """The first sentences about what did not work."""
+    is_done: bool = False
+    """Nothing is left to do for the batch."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch is."""
+
+    step: str
+    """``rescue`` or ``rewrite``."""
+    done: int
+    total: int
+
+
+def process_batch(
+    services: Tools,
+    source: Source,
+    batch_key: str,
+    *,
+    mode: Mode,
+    run_id: str | None = None,
+    observer: Observer | None = None,
+    rewrite_observer: RewriteObserver | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_diff: Callable[[str], None] | None = None,
+    sql_path: Path | None = None,
+    undoable: bool = True,
+    patience: timedelta = PATIENCE,
+) -> BatchReport:
+    """Work one batch off.
+
+    Args:
+        services: settings, catalog, storage, downloader and providers of this process.
+        source: the configuration of the batch's source.
+        batch_key: as ``plan_batches`` gave it.
+        mode: what is done to the source.
+        run_id: of the Dagster run or the command, for journal and ledger.
+        observer: hears the steps of each file; ``rewrite_observer`` those of the rows.
+        on_progress: hears how far it is.
+        on_diff: hears the unified diff of each row, in a dry run.
+        sql_path: where the SQL goes, in mode ``emit_sql``; it must not exist.
+        undoable: keep before-images (needs VIDEO_ASSETS_LEDGER_KEY); False gives up undoing.
+        patience: how long to wait for next attempts that are near.
+
+    Raises SourceError (among them SourceReadOnly before anything is written, LedgerKeyMissing, PenTaken),
+    CatalogError, FileExistsError for ``sql_path``. What one file or row does wrong is in the report.
+    """
+    started = time.monotonic()
+    report = BatchReport(batch_key, mode)
+    run = run_id or f"run-{utc_now():%Y%m%dT%H%M%S}-{batch_key}"
+    images = None
+    if mode is Mode.APPLY and undoable:
+        images = Images(services.settings.ledger_key, source.before_images)
+    with ExitStack() as cleanup:
+        reader = None
+        if source.kind == "database":
+            reader = cleanup.enter_context(_primary(source))
+            planner = Planner(source, reader)
+            if mode is Mode.APPLY:
+                writer = cleanup.enter_context(connect(source, for_writing=True))
+                _refuse_read_only(services.catalog, source, writer, batch_key)
+        if mode is not Mode.DRY_RUN:
+            rescuer = _rescuer(services, observer, cleanup)
+            _rescue(rescuer, source, reader, batch_key, report, run, patience, on_progress)
+        if reader is not None and mode is Mode.APPLY:
+            rewriter = Rewriter(
+                services.catalog, planner, reader, writer, images=images, run=run, observer=rewrite_observer
+            )
+            report.rewrite = rewriter.rewrite(batch=batch_key)
+            report.problems += report.rewrite.examples
+        elif reader is not None and mode is Mode.DRY_RUN:
+            for planned in _plans(services, planner, source, batch_key, foresee=True):
+                report.diffs += 1
+                if on_diff is not None:
+                    on_diff(row_diff(planned))
+        elif reader is not None and mode is Mode.EMIT_SQL:
+            with SqlFiles(reader, sql_path or Path(f"{batch_key.replace(':', '-')}.sql")) as files:
+                for planned in _plans(services, planner, source, batch_key, foresee=False):
+                    files.add(planner.access(planned.work.table), planned)
+            report.emitted = files.finished()
+    _conclude(services.catalog, batch_key, report)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+@contextmanager
+def _primary(source: Source) -> Iterator[SourceDatabase]:
+    """The source itself, never its replica: what is rewritten must be what stands there now."""
+    with open_database(source.writing_url(), name=source.name, reading=source.reading) as database:
+        yield database
+
+
+def _refuse_read_only(catalog: Catalog, source: Source, writer: SourceDatabase, batch: str) -> None:
+    """Find out before the first download that the rows cannot be rewritten. Raises SourceReadOnly."""
+    with catalog.read() as session:
+        statement = select(LegacyFinding.table_name).where(LegacyFinding.batch == batch).distinct()
+        tables = session.exec(statement).all()
+    for table in tables:
+        if (why := writer.why_not_writable(table)) is not None:
+            raise SourceReadOnly(f"{why}; nothing was changed (use --emit-sql, or a user who may write)")
+
+
+# -- files ----------------------------------------------------------------------------------------------------
+
+
+def _rescuer(services: Tools, observer: Observer | None, cleanup: ExitStack) -> LegacyRescuer:
+    settings = services.settings
+    return LegacyRescuer(
+        catalog=services.catalog,
+        storage=services.storage,
+        downloader=cleanup.enter_context(SharedDownloader(services.downloader, services.catalog)),
+        spool=settings.spool,
+        get_provider=services.provider,
+        concurrency=settings.download_concurrency,
+        lease=timedelta(seconds=settings.lease_seconds),
+        observer=observer,
+        most_bytes=settings.max_download_bytes,
+    )
+
+
+def _rescue(
+    rescuer: LegacyRescuer,
+    source: Source,
+    reader: SourceDatabase | None,
+    batch: str,
+    report: BatchReport,
+    run: str,
+    patience: timedelta,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    with rescuer.catalog.read() as session:
+        ids = list(dict.fromkeys(finding.file_id for finding in findings_of(session, batch)))
+    open_local = _local_files(rescuer.catalog, source, reader)
+    outcomes: dict[str, Outcome] = {}
+    for start in range(0, len(ids), FILES_AT_ONCE):
+        some = ids[start : start + FILES_AT_ONCE]
+        for outcome in rescuer.rescue(some, open_local=open_local, run_id=run, patience=patience):
+            outcomes[outcome.id] = outcome
+        if on_progress is not None:
+            on_progress(Progress("rescue", min(start + FILES_AT_ONCE, len(ids)), len(ids)))
+    # The same file may be in the hands of another run: its findings here are settled by that one.
+    give_up = time.monotonic() + patience.total_seconds()
+    while (others := _pending(rescuer.catalog, outcomes)) and time.monotonic() < give_up:
+        time.sleep(0.2)
+        for outcome in rescuer.rescue(others, open_local=open_local, run_id=run):
+            outcomes[outcome.id] = outcome
+    for outcome in outcomes.values():
+        report.files[str(outcome.result)] += 1
+        report.bytes += outcome.size
+        if outcome.reason is not None:
+            report.reasons[str(outcome.reason)] += 1
+        if outcome.message and outcome.result is not Result.SKIPPED and len(report.problems) < 20:
+            report.problems.append(f"{outcome.id}: {outcome.message}")
+
+
+def _pending(catalog: Catalog, outcomes: dict[str, Outcome]) -> list[str]:
+    """Files that were skipped because somebody else has them, and are still not settled."""
+    skipped = [
+        outcome.id for outcome in outcomes.values() if outcome.result is Result.SKIPPED and outcome.message
+    ]
+    pending: list[str] = []
+    with catalog.read() as session:
+        for start in range(0, len(skipped), 400):
+            statement = select(LegacyFile.id).where(
+                col(LegacyFile.id).in_(skipped[start : start + 400]), LegacyFile.state == MediaState.PENDING
+            )
+            pending += session.exec(statement).all()
+    return pending
+
+
+def _local_files(catalog: Catalog, source: Source, reader: SourceDatabase | None) -> OpenLocal:
+    """How the bytes of BLOBs and of a folder's files are read."""
+    planner = None if reader is None else Planner(source, reader)
+
+    def open_local(file: LegacyFile) -> Iterable[bytes] | None:
+        if file.scheme not in (BLOB_SCHEME, FOLDER_SCHEME):
+            return None
+        with catalog.read() as session:
+            finding = session.exec(
+                select(LegacyFinding).where(LegacyFinding.file_id == file.id).order_by(col(LegacyFinding.id))
+            ).first()
+        if finding is None:
+            return None
+        key = decode_key(finding.row_key)
+        if file.scheme == FOLDER_SCHEME:
+            return file_blocks(_inside(source.path(), str(key[0])))
+        assert reader is not None, "a BLOB stands in a database"
+        assert planner is not None
+        return read_blob(reader, planner.access(finding.table_name), key, finding.column_name)
+
+    return open_local
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The file ``name`` of ``folder``. Raises SourceError for one outside of it."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise SourceError(f"{name!r} is not inside the folder of the source")
+    return path
+
+
+# -- rows -----------------------------------------------------------------------------------------------------
+
+
+def _plans(
+    services: Tools, planner: Planner, source: Source, batch: str, *, foresee: bool
+) -> Iterator[PlannedRow]:
+    """The rows of a batch that would change. ``foresee``: as if every pending file were stored already."""
+    states = (FindingState.SAVED, FindingState.PENDING) if foresee else (FindingState.SAVED,)
+
+    def durable(file: LegacyFile) -> Durable | None:
+        return durable_copy(file) or (_foreseen(file, services.storage) if foresee else None)
+
+    for row in rows_of(services.catalog, source.name, batch=batch, states=states):
+        with services.catalog.read() as session:
+            works = load_work(session, source.name, [row], states=states, durable=durable)
+        for work in works:
+            planned = planner.plan(work)
+            if planned.edit.after and planned.problem is None:
+                yield planned
+
+
+EXTENSIONS = {"thumbnail": "jpg", "image": "jpg", "gif": "gif", "audio": "mp3", "subtitle": "srt"}
+
+
+def _foreseen(file: LegacyFile, storage: DurableStorage) -> Durable | None:
+    """What a file that is not stored yet would become, as far as its link tells."""
+    if file.state == MediaState.LOST:
+        return None
+    name, dot, extension = path_name(file.redacted or "").rpartition(".")
+    if not (name and dot and extension.isalnum() and len(extension) <= 5):
+        extension = EXTENSIONS.get(file.kind, "mp4")
+    key = storage_key(file, extension.lower())
+    return Durable(file.id, storage.public_url(key), key, storage.bucket, key.rpartition("/")[2])
+
+
+def _conclude(catalog: Catalog, batch: str, report: BatchReport) -> None:
+    """Count where the findings stand, and close the batch when nothing is left to do."""
+    with catalog.write() as session:
+        statement = (
+            select(LegacyFinding.state, func.count())
+            .where(LegacyFinding.batch == batch)
+            .group_by(col(LegacyFinding.state))
+        )
+        report.findings.update({str(state): count for state, count in session.exec(statement)})
+        report.is_done = not any(report.findings[state] for state in OPEN_STATES)
+        row: LegacyBatch | None = session.get(LegacyBatch, batch)
+        if row is not None and report.is_done and row.done_at is None:
+            row.done_at = utc_now()
