@@ -22,7 +22,8 @@ NAMES = sorted(
     | set(EXPIRY_NAMES + SIGNATURE_NAMES + API_KEY_NAMES)
     | {"X-Amz-Signature", "Expires", "Key-Pair-Id"}
 )
-HOSTS = sorted({host for scheme in SCHEMES for host in scheme.hosts}) + [
+HOSTS = [
+    *sorted({host for scheme in SCHEMES for host in scheme.hosts}),
     "example.com",
     "localhost:80",
     "[::1]:9",

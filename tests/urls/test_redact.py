@@ -35,11 +35,11 @@ LINES = [
     (f"403 Client Error: Forbidden for url: {S3}", SIG),
     (f"requests.exceptions.HTTPError: 403 Client Error: Forbidden for url: {S3}\n  at line 7", SIG),
     (
-        f"CanonicalRequest:\nGET\n/k.mp4\nX-Amz-Date=2027&X-Amz-Security-Token={quote('abc+/=def', safe='')}\nhost:b",
+        f"CanonicalRequest:\nGET\n/k.mp4\nX-Amz-Security-Token={quote('abc+/=def', safe='')}\nhost:b",
         "abc%2B%2F%3Ddef",
     ),
     (
-        f"send: b'GET /v.mp4?sig={SIG}&se=2027-01-15&sv=2024 HTTP/1.1\\r\\nAuthorization: Bearer {KEY}\\r\\n\\r\\n'",
+        f"send: b'GET /v.mp4?sig={SIG}&se=2027-01-15 HTTP/1.1\\r\\nAuthorization: Bearer {KEY}\\r\\n\\r\\n'",
         SIG,
         KEY,
     ),
@@ -76,6 +76,14 @@ LINES = [
     (f"https%3A%2F%2Fb.example%2Fk%3FX-Amz-Date%3D20270115T070000Z%26X-Amz-Signature%3D{SIG}", SIG),
     (f"next=/_next/image?url={quote(S3, safe='')}&w=1", SIG),
     (f"next=/_next/image?url={quote(quote(S3, safe=''), safe='')}&w=1", SIG),
+    (f"<Error><Code>SignatureDoesNotMatch</Code><SignatureProvided>{SIG}</SignatureProvided></Error>", SIG),
+    (f"GET /exp=1800000000~acl=%2F*~hmac={SIG}/v.mp4 HTTP/1.1", SIG),
+    (f"GET /bcdn_token={SIG[:32]}&expires=1800000000&token_path=%2F/v.mp4 HTTP/1.1", SIG[:32]),
+    ("GET /p/Zb1x_y-Z0123456789abc/n/ns/b/bucket/o/v.mp4 HTTP/1.1", "Zb1x_y-Z0123456789abc"),
+    (f"Set-Cookie: CloudFront-Signature={SIG}; Path=/; Secure", SIG),
+    (f"params={{'Expires': '1800000000', 'Signature': '{SIG}', 'Key-Pair-Id': 'K1'}}", SIG),
+    (f"data-src=&quot;https://h/v?Signature={SIG}&amp;Expires=1800000000&quot;", SIG),
+    (f'a:1:{{s:3:"url";s:99:"https://h/v?Signature={SIG}&Expires=1800000000";}}', SIG),
     # bare pieces
     (f"_jwt={JWT}", JWT),
     (f"token is {JWT}!", JWT),

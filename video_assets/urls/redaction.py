@@ -46,6 +46,8 @@ _MEMBER = re.compile(
     rf"({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}b?{_QUOTE}|{_QUOTE}?:\s{{0,3}})"
     r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
 )
+# <SignatureProvided>value</...> of the clouds' error bodies
+_ELEMENT = re.compile(r"<([A-Za-z][A-Za-z0-9_.\-]{0,63})>([^<>\s]{4,})(?=</)")
 _AUTHORIZATION = re.compile(
     r"(?<![A-Za-z0-9])(Bearer|Basic|Token|ApiKey|Key|DPoP|Bot)"
     r"((?:[ \t+]|%(?:25){0,6}20)+)([A-Za-z0-9._~+/\-:]{6,}=*)",
@@ -77,11 +79,13 @@ def redact(text: str) -> str:
 
 
 def _once(text: str) -> str:
-    text = _hide_everywhere(text, merge(_url_secrets(text)))
+    text = _hide_everywhere(text, _url_secrets(text))
     if "=" in text or "%" in text or "\\" in text or "&#" in text:
         text = _PAIR.sub(_hide_pair, text)
     if ":" in text or "'" in text or '"' in text:
         text = _MEMBER.sub(_hide_member, text)
+    if "</" in text:
+        text = _ELEMENT.sub(_hide_element, text)
     text = _AUTHORIZATION.sub(_hide_authorization, text)
     if "ey" in text or "ew" in text:
         text = _BARE_TOKEN.sub(_hide_bare_token, text)
@@ -96,7 +100,7 @@ def _hide_everywhere(text: str, spans: list[Span]) -> str:
         return text
     pieces = []
     done = 0
-    for start, end in spans:
+    for start, end in merge(spans):
         pieces += [text[done:start], MARKER]
         done = end
     pieces.append(text[done:])
@@ -192,6 +196,11 @@ def _hide_member(match: re.Match[str]) -> str:
     elif blank and between[-1].isspace():  # the next word of a sentence is not part of the value
         value, after = word, blank + rest
     return f"{before}{MARKER}{after}" if _is_member_secret(bare_name(name), before, value) else match.group()
+
+
+def _hide_element(match: re.Match[str]) -> str:
+    name, value = match.groups()
+    return f"<{name}>{MARKER}" if is_secret(name, value) else match.group()
 
 
 def _is_member_secret(name: str, before: str, value: str) -> bool:
