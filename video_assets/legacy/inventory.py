@@ -20,7 +20,8 @@ from video_assets.catalog.legacy import LegacySource
 from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Source
 from video_assets.legacy.connecting import SourceDatabase, connect
-from video_assets.legacy.errors import SourceError
+from video_assets.legacy.errors import SourceError, SourceUnavailable
+from video_assets.legacy.folders import MEDIA_TABLE, folder_pages, search_files
 from video_assets.legacy.reading import Page, pages
 from video_assets.legacy.recording import Recorded, record
 from video_assets.legacy.scanning import Search, Seen
@@ -50,9 +51,9 @@ class TableReport:
     problem: str | None = None
     """Why the table was left out, one sentence."""
 
-    def add(self, page: Page, recorded: Recorded) -> None:
+    def add(self, rows: int, recorded: Recorded) -> None:
         """Count one page."""
-        self.rows += len(page.rows)
+        self.rows += rows
         self.pages += 1
         self.findings += recorded.findings
         self.new_findings += recorded.new_findings
@@ -129,20 +130,13 @@ def take_inventory(
         _source_row(session, source)
     report = InventoryReport(source.name)
     try:
-        with connect(source) as database:
-            for config in source.tables:
-                counts = TableReport(config.name)
-                report.tables.append(counts)
-                try:
-                    shape = look_at(database, config)
-                except SourceError as exc:
-                    counts.problem = str(exc)
-                    continue
-                run = _TableRun(catalog, source, database, shape, claim, counts, full=full)
-                run.go(stop_at, on_progress)
-                if stop_at is not None and time.monotonic() >= stop_at:
-                    break
-        if report.complete and len(report.tables) == len(source.tables):
+        if source.kind == "folder":
+            counts = TableReport(MEDIA_TABLE)
+            report.tables.append(counts)
+            _read_folder(catalog, source, claim, counts, stop_at, on_progress)
+        else:
+            _read_tables(catalog, source, claim, report, stop_at, on_progress, full=full)
+        if report.complete and len(report.tables) == max(len(source.tables), 1):
             with catalog.write() as session:
                 _source_row(session, source).scanned_at = utc_now()
     finally:
@@ -150,6 +144,74 @@ def take_inventory(
             leases.release(session, claim)
         report.seconds = time.monotonic() - started
     return report
+
+
+def _read_tables(
+    catalog: Catalog,
+    source: Source,
+    claim: leases.Claim,
+    report: InventoryReport,
+    stop_at: float | None,
+    on_progress: Progress | None,
+    *,
+    full: bool,
+) -> None:
+    with connect(source) as database:
+        for config in source.tables:
+            counts = TableReport(config.name)
+            report.tables.append(counts)
+            try:
+                shape = look_at(database, config)
+            except SourceUnavailable:
+                raise
+            except SourceError as exc:
+                counts.problem = str(exc)
+                continue
+            _TableRun(catalog, source, database, shape, claim, counts, full=full).go(stop_at, on_progress)
+            if stop_at is not None and time.monotonic() >= stop_at:
+                return
+
+
+def _read_folder(
+    catalog: Catalog,
+    source: Source,
+    claim: leases.Claim,
+    counts: TableReport,
+    stop_at: float | None,
+    on_progress: Progress | None,
+) -> None:
+    """The files of a folder, in the order of their paths; a new pass begins when the last one is complete."""
+    with catalog.write() as session:
+        cursor = dict(_source_row(session, source).cursor.get(MEDIA_TABLE) or {})
+    if not cursor or cursor["done"]:
+        cursor = {"pass": cursor.get("pass", 0) + 1, "after": None, "done": False, "rows": 0}
+    for files, last in folder_pages(source, after=cursor["after"], size=source.reading.page_rows):
+        read_at = utc_now()
+        seen = search_files(source, files)
+        cursor = {**cursor, "after": last, "rows": cursor["rows"] + len(files)}
+        with catalog.write() as session:
+            _prolong(session, claim, source)
+            recorded = record(session, source.name, seen, read_at=read_at, table=MEDIA_TABLE)
+            _keep_cursor(session, source, MEDIA_TABLE, cursor, len(files))
+        counts.add(len(files), recorded)
+        if on_progress is not None:
+            on_progress(counts)
+        if stop_at is not None and time.monotonic() >= stop_at:
+            return
+    with catalog.write() as session:
+        _keep_cursor(session, source, MEDIA_TABLE, {**cursor, "done": True}, 0)
+    counts.complete = True
+
+
+def _prolong(session: Session, claim: leases.Claim, source: Source) -> None:
+    if not leases.renew(session, claim, ttl=LEASE):
+        raise InventoryRunning(f"another process took over the inventory of {source.name!r}")
+
+
+def _keep_cursor(session: Session, source: Source, table: str, cursor: dict[str, Any], rows: int) -> None:
+    row = _source_row(session, source)
+    row.cursor = {**row.cursor, table: dict(cursor)}
+    row.rows_scanned += rows
 
 
 def _source_row(session: Session, source: Source) -> LegacySource:
@@ -226,8 +288,7 @@ class _TableRun:
         cursor["done"] = page.is_last
         row_keys = [encode_key(row[:keys]) for row in page.rows] if cursor["pass"] > 1 else None
         with self.catalog.write() as session:
-            if not leases.renew(session, self.claim, ttl=LEASE):
-                raise InventoryRunning(f"another process took over the inventory of {self.source.name!r}")
+            _prolong(session, self.claim, self.source)
             recorded = record(
                 session,
                 self.source.name,
@@ -236,10 +297,8 @@ class _TableRun:
                 table=self.shape.name,
                 row_keys=row_keys,
             )
-            row = _source_row(session, self.source)
-            row.cursor = {**row.cursor, self.shape.name: dict(cursor)}
-            row.rows_scanned += len(page.rows)
-        self.counts.add(page, recorded)
+            _keep_cursor(session, self.source, self.shape.name, cursor, len(page.rows))
+        self.counts.add(len(page.rows), recorded)
 
 
 def _newest(known: Any, page: Page, shape: TableShape) -> Any:

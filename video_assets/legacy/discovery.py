@@ -1,0 +1,361 @@
+"""Discovery: where in a database or folder temporary URLs and video bytes are kept, and a configuration for it.
+
+Every text and JSON column of every table is looked at, a sample of its rows first (the oldest, the newest and
+some between), all of them on demand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Text, cast, column, func, inspect, select
+from sqlalchemy import table as make_table
+from sqlalchemy.engine.interfaces import ReflectedColumn
+from sqlalchemy.engine.reflection import Inspector
+from sqlalchemy.types import ARRAY, JSON, Boolean, Date, DateTime, Integer, LargeBinary, Numeric, Time, Uuid
+
+from video_assets.catalog.models import utc_now
+from video_assets.legacy.config import Reading
+from video_assets.legacy.connecting import SourceDatabase, open_database
+from video_assets.legacy.errors import SourceError
+from video_assets.legacy.places import generalised
+from video_assets.legacy.scanning import host_of
+from video_assets.legacy.tables import moment_of
+from video_assets.urls import find, redact
+from video_assets.urls.second_look import only_plain
+
+DYING = timedelta(hours=24)
+"""A link that dies within this time is called dying."""
+
+_CREATED = ("created_at", "createdat", "created", "created_on", "inserted_at", "date_created", "creation_date")
+_CHANGED = ("updated_at", "updatedat", "updated", "modified_at", "modified", "last_modified", "changed_at")
+_NO_TEXT = (Integer, Numeric, Boolean, DateTime, Date, Time, Uuid)
+_SYSTEM_SCHEMAS = re.compile(r"information_schema|pg_.*|mysql|performance_schema|sys")
+_ROWS_AT_ONCE = 200
+_MAGIC_BYTES = 16
+_MAGIC = (
+    ("video/mp4", re.compile(rb"....ftyp", re.DOTALL)),
+    ("video/webm", re.compile(rb"\x1aE\xdf\xa3")),
+    ("image/png", re.compile(rb"\x89PNG")),
+    ("image/jpeg", re.compile(rb"\xff\xd8\xff")),
+    ("image/gif", re.compile(rb"GIF8")),
+    ("image/webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
+)
+
+
+@dataclass(slots=True)
+class Place:
+    """URLs of one kind at one place: same table, column, generalised JSON path, host and scheme."""
+
+    table: str
+    column: str
+    pointer: str
+    """JSON path with array indexes as ``*``; empty for the value as a whole."""
+    host: str
+    scheme: str
+    count: int = 0
+    """URLs seen in the rows that were read."""
+    oldest: datetime | None = None
+    """Of the rows that hold one, by their creation time where the table has one."""
+    newest: datetime | None = None
+    first_deadline: datetime | None = None
+    last_deadline: datetime | None = None
+    alive: int = 0
+    """More than a day to live."""
+    dying: int = 0
+    """At most a day to live."""
+    dead: int = 0
+    unknown: int = 0
+    """Only the server knows."""
+
+    def add(self, created: datetime | None, deadline: datetime | None, now: datetime) -> None:
+        """Count one URL."""
+        self.count += 1
+        if created is not None:
+            self.oldest = min(self.oldest or created, created)
+            self.newest = max(self.newest or created, created)
+        if deadline is None:
+            self.unknown += 1
+            return
+        self.first_deadline = min(self.first_deadline or deadline, deadline)
+        self.last_deadline = max(self.last_deadline or deadline, deadline)
+        if deadline <= now:
+            self.dead += 1
+        elif deadline <= now + DYING:
+            self.dying += 1
+        else:
+            self.alive += 1
+
+
+@dataclass(slots=True)
+class BlobPlace:
+    """Files kept as bytes in a column."""
+
+    table: str
+    column: str
+    count: int = 0
+    bytes: int = 0
+    types: dict[str, int] = field(default_factory=dict)
+    """MIME type by the first bytes → how many; ``unknown`` for what is no media file known here."""
+
+
+@dataclass(slots=True)
+class TableLook:
+    """One table as discovery saw it."""
+
+    name: str
+    is_view: bool
+    rows: int | None
+    """In the whole table, None when the database would not count them in time."""
+    rows_read: int
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    json_columns: frozenset[str]
+    created_at: str | None
+    changed_at: str | None
+    problem: str | None = None
+    """Why it could not be read, one sentence."""
+
+    @property
+    def is_exact(self) -> bool:
+        """True when every row was read."""
+        return self.rows is not None and self.rows_read >= self.rows
+
+
+@dataclass(slots=True)
+class Discovery:
+    """What a database holds."""
+
+    address: str
+    dialect: str
+    tables: list[TableLook] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    blobs: list[BlobPlace] = field(default_factory=list)
+    now: datetime = field(default_factory=utc_now)
+
+    @property
+    def urls(self) -> int:
+        """Temporary URLs seen."""
+        return sum(place.count for place in self.places)
+
+    def table(self, name: str) -> TableLook:
+        """The table called ``name``. Raises KeyError."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise KeyError(name)
+
+    def estimate(self, place: Place | BlobPlace) -> int | None:
+        """How many there are in the whole table, judged by the rows that were read."""
+        table = self.table(place.table)
+        if table.is_exact:
+            return place.count
+        if table.rows is None or not table.rows_read:
+            return None
+        return round(place.count * table.rows / table.rows_read)
+
+
+Progress = Callable[[str, int], None]
+"""Hears the name of a table and how many of its rows have been read."""
+
+
+def discover(
+    url: str,
+    *,
+    exact: bool = False,
+    sample: int = 1000,
+    name: str = "source",
+    reading: Reading | None = None,
+    now: datetime | None = None,
+    on_progress: Progress | None = None,
+) -> Discovery:
+    """Look through every text, JSON and BLOB column of a database.
+
+    ``sample`` rows are read of each table: a third the oldest, a third the newest, the others from between;
+    with ``exact`` all of them. A table that cannot be read is reported, the others are still looked at.
+    Raises SourceUnavailable and ConfigurationInvalid.
+    """
+    with open_database(url, name=name, reading=reading) as database:
+        found = Discovery(database.address, database.dialect, now=now or utc_now())
+        with database.connect() as connection:
+            inspector = inspect(connection)
+            names = list(_table_names(inspector))
+        for table, schema, is_view in names:
+            look = _Look(database, found, table, schema, is_view=is_view)
+            try:
+                look.prepare()
+                look.read(exact=exact, sample=sample, on_progress=on_progress)
+            except SourceError as exc:
+                look.table.problem = str(exc)
+            found.tables.append(look.table)
+            found.places += sorted(look.places.values(), key=lambda place: -place.count)
+            found.blobs += [blob for blob in look.blobs.values() if blob.count]
+    return found
+
+
+def _table_names(inspector: Inspector) -> Iterator[tuple[str, str | None, bool]]:
+    default = inspector.default_schema_name
+    schemas = [None]
+    if inspector.dialect.name == "postgresql":
+        schemas += [
+            name  # type: ignore[misc]
+            for name in inspector.get_schema_names()
+            if name != default and not _SYSTEM_SCHEMAS.fullmatch(name)
+        ]
+    for schema in schemas:
+        for name in sorted(inspector.get_table_names(schema)):
+            yield name, schema, False
+        for name in sorted(inspector.get_view_names(schema)):
+            yield name, schema, True
+
+
+class _Look:
+    """One table while it is looked through."""
+
+    def __init__(
+        self, database: SourceDatabase, found: Discovery, name: str, schema: str | None, *, is_view: bool
+    ) -> None:
+        self.database = database
+        self.found = found
+        self.plain_name, self.schema = name, schema
+        full = f"{schema}.{name}" if schema else name
+        self.table = TableLook(full, is_view, None, 0, (), (), frozenset(), None, None)
+        self.places: dict[tuple[str, str, str, str], Place] = {}
+        self.blobs: dict[str, BlobPlace] = {}
+        self._texts: list[str] = []
+        self._types: dict[str, Any] = {}
+
+    def prepare(self) -> None:
+        """Reflect the columns and count the rows."""
+        with self.database.connect() as connection:
+            inspector = inspect(connection)
+            columns = inspector.get_columns(self.plain_name, self.schema)
+            table = self.table
+            table.columns = tuple(entry["name"] for entry in columns)
+            table.json_columns = frozenset(e["name"] for e in columns if isinstance(e["type"], JSON))
+            self._types = {entry["name"]: entry["type"] for entry in columns}
+            if not table.is_view:
+                key = inspector.get_pk_constraint(self.plain_name, self.schema)["constrained_columns"]
+                table.key = tuple(key)
+            table.created_at = _named(columns, _CREATED)
+            table.changed_at = _named(columns, _CHANGED)
+            for entry in columns:
+                if isinstance(entry["type"], LargeBinary):
+                    self.blobs[entry["name"]] = BlobPlace(table.name, entry["name"])
+                elif self._may_hold_text(entry):
+                    self._texts.append(entry["name"])
+        try:
+            with self.database.connect() as connection:
+                self.table.rows = connection.execute(
+                    select(func.count()).select_from(self._source())
+                ).scalar_one()
+        except SourceError:
+            self.table.rows = None  # too large to be counted in time
+
+    def _may_hold_text(self, entry: ReflectedColumn) -> bool:
+        # In SQLite any column may hold text, whatever it is declared as, except the row's number.
+        if self.database.dialect == "sqlite":
+            return not isinstance(entry["type"], Integer | Boolean)
+        return not isinstance(entry["type"], _NO_TEXT)
+
+    def read(self, *, exact: bool, sample: int, on_progress: Progress | None) -> None:
+        """Read the sample, or everything."""
+        if not self._texts and not self.blobs:
+            self.table.rows_read = self.table.rows or 0
+            return
+        small = self.table.rows is not None and self.table.rows <= sample
+        with self.database.connect() as connection:
+            if exact or small:
+                self._scan(connection, [self._select()], on_progress)
+            else:
+                self._scan(connection, self._samples(sample), on_progress)
+
+    def _source(self) -> Any:
+        return make_table(self.plain_name, *(column(name) for name in self.table.columns), schema=self.schema)
+
+    def _select(self) -> Any:
+        source = self._source()
+        expressions: list[ColumnElement[Any]] = []
+        for name in self._texts:
+            place: ColumnElement[Any] = source.c[name]
+            as_text = name in self.table.json_columns or isinstance(self._types[name], ARRAY)
+            expressions.append(cast(place, Text) if as_text and self.database.dialect != "sqlite" else place)
+        length = func.length if self.database.dialect == "sqlite" else func.octet_length
+        for name in self.blobs:
+            expressions += [length(source.c[name]), func.substr(source.c[name], 1, _MAGIC_BYTES)]
+        created = self.table.created_at
+        if created is not None:
+            expressions.append(source.c[created])
+        return select(*(each.label(f"c{number}") for number, each in enumerate(expressions)))
+
+    def _samples(self, sample: int) -> list[Any]:
+        third = max(sample // 3, 1)
+        source = self._source()
+        key = [source.c[name] for name in self.table.key]
+        if not key:
+            return [self._select().limit(sample)]
+        statements = [
+            self._select().order_by(*key).limit(third),
+            self._select().order_by(*(each.desc() for each in key)).limit(third),
+        ]
+        rows = self.table.rows
+        if rows is not None and rows > 3 * third:
+            # One stretch from the middle; on a large table an offset only walks the index of the key.
+            statements.append(self._select().order_by(*key).offset(rows // 2).limit(third))
+        return statements
+
+    def _scan(self, connection: Connection, statements: Iterable[Any], on_progress: Progress | None) -> None:
+        for statement in statements:
+            result = connection.execution_options(stream_results=True).execute(statement)
+            while portion := result.fetchmany(4 if self.table.rows_read == 0 else _ROWS_AT_ONCE):
+                for row in portion:
+                    self._row(row)
+                self.table.rows_read += len(portion)
+                if on_progress is not None:
+                    on_progress(self.table.name, self.table.rows_read)
+        if self.table.rows is not None:
+            self.table.rows_read = min(self.table.rows_read, self.table.rows)
+
+    def _row(self, row: Sequence[Any]) -> None:
+        created = moment_of(row[-1]) if self.table.created_at is not None else None
+        for name, value in zip(self._texts, row, strict=False):
+            if isinstance(value, memoryview | bytearray):
+                value = bytes(value)
+            if isinstance(value, bytes) or (isinstance(value, str) and not only_plain(value)):
+                self._text(name, value, created)
+        at = len(self._texts)
+        for blob in self.blobs.values():
+            size, head = row[at], row[at + 1]
+            at += 2
+            if size:
+                blob.count += 1
+                blob.bytes += int(size)
+                kind = media_type_of(
+                    bytes(head) if not isinstance(head, str) else head.encode("latin-1", "replace")
+                )
+                blob.types[kind] = blob.types.get(kind, 0) + 1
+
+    def _text(self, name: str, value: str | bytes, created: datetime | None) -> None:
+        for finding in find(value, created_at=created):
+            pointer = generalised(redact(finding.pointer or ""))
+            host = host_of(finding.url) or "?"
+            scheme = finding.classification.scheme or "?"
+            key = (name, pointer, host, scheme)
+            place = self.places.get(key)
+            if place is None:
+                place = self.places[key] = Place(self.table.name, name, pointer, host, scheme)
+            place.add(created, finding.classification.expires_at, self.found.now)
+
+
+def media_type_of(head: bytes) -> str:
+    """The MIME type that the first bytes of a file tell; ``unknown`` when they tell none."""
+    return next((kind for kind, magic in _MAGIC if magic.match(head)), "unknown")
+
+
+def _named(columns: Sequence[ReflectedColumn], names: Sequence[str]) -> str | None:
+    by_name: Mapping[str, str] = {entry["name"].lower(): entry["name"] for entry in columns}
+    return next((by_name[name] for name in names if name in by_name), None)
