@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from video_assets.media.container import ContainerReport, UnreadableFile, check_container
-from video_assets.media.formats import HEAD_BYTES, recognise
+from video_assets.media.container import ContainerReport
+from video_assets.media.formats import HEAD_BYTES
 from video_assets.transfer.answers import ERROR_BODY_BYTES, judge, judge_document
 from video_assets.transfer.connection import Answer, ConnectionPool, Watch
 from video_assets.transfer.decoding import Decoder, decoder_for
@@ -22,6 +22,7 @@ from video_assets.transfer.failures import FAULT_RULES, DownloadFailed, Fault
 from video_assets.transfer.guard import Verdict
 from video_assets.transfer.orders import OTHER_USER_AGENT, USER_AGENT, Download, DownloadPolicy, Order
 from video_assets.transfer.politeness import HostGate
+from video_assets.transfer.proof import fault_of_head, proven_container, verified_digests
 from video_assets.transfer.redirects import is_login, next_url
 from video_assets.transfer.resume import Bookmark, content_range
 from video_assets.transfer.spool import SpoolFile, default_hashers
@@ -31,14 +32,6 @@ _WRITE_FROM: Final = 256 * 1024
 """Bytes gathered before they are hashed and written: from here on hashlib works beside the other threads."""
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _EXCESS_PATIENCE: Final = 0.25
-_DOCUMENT_FAULTS: Final = {"html": Fault.HTML_BODY, "xml": Fault.XML_BODY, "json": Fault.JSON_BODY}
-_PROBLEM_FAULTS: Final = {
-    "empty": Fault.ZERO_BYTES,
-    "not_media": Fault.WRONG_CONTAINER,
-    "incomplete": Fault.INCOMPLETE,
-    "missing_moov": Fault.MISSING_MOOV,
-    "damaged": Fault.DAMAGED,
-}
 _RESUMABLE: Final = (Fault.TRUNCATED, Fault.RESET, Fault.STALLED)
 _TWICE_AT_MOST: Final = (Fault.CONNECT, Fault.DAMAGED, Fault.INCOMPLETE, Fault.DIGEST_MISMATCH, Fault.LENGTH_LIE)
 """Faults that one more try may cure; a third time would be the same again."""
@@ -342,20 +335,16 @@ class Fetch:
 
     def _refuse_document(self, verdict: Verdict, answer: Answer, head: bytes, *, redirected: bool) -> None:
         """Stop at the first bytes when they are a web page, XML or JSON instead of a file."""
-        found = recognise(head)
-        if found.kind == "playlist":
-            raise DownloadFailed(Fault.PLAYLIST, status=answer.status)
-        if found.kind != "document" or (self.order.expected == "subtitle" and found.name == "text"):
+        fault = fault_of_head(head, self.order.expected)
+        if fault is None:
             return
-        if redirected and found.name == "html" and is_login(verdict):
-            raise DownloadFailed(Fault.LOGIN_PAGE, status=answer.status)
+        if fault is Fault.HTML_BODY and redirected and is_login(verdict):
+            fault = Fault.LOGIN_PAGE
+        if fault in (Fault.PLAYLIST, Fault.LOGIN_PAGE):
+            raise DownloadFailed(fault, status=answer.status)
         body = head + self._read_some(answer)
         raise judge_document(
-            _DOCUMENT_FAULTS.get(found.name, Fault.TEXT_BODY),
-            body,
-            status=answer.status,
-            expires_at=self.order.expires_at,
-            now=datetime.now(UTC),
+            fault, body, status=answer.status, expires_at=self.order.expires_at, now=datetime.now(UTC)
         )
 
     # The proof
@@ -365,8 +354,8 @@ class Fetch:
         status = answer.status
         if self.spool.size == 0:
             raise DownloadFailed(Fault.ZERO_BYTES, status=status)
-        verified = self._verify_digests(status)
-        report = self._checked_container(answer)
+        verified = verified_digests(self.offered, self.spool.hashers, status)
+        report = self._proven_container(answer)
         self.spool.close(sync=self.policy.fsync_spool)
         self.gate.served(verdict.netloc, self.policy.per_host_concurrency)
         return Download(
@@ -387,31 +376,13 @@ class Fetch:
             unverified_digests=tuple(sorted(set(self.offered) - set(verified))),
         )
 
-    def _verify_digests(self, status: int) -> tuple[str, ...]:
-        verified = []
-        for name, expected in sorted(self.offered.items()):
-            hasher = self.spool.hashers.get(name)
-            if hasher is None or not expected:
-                continue
-            if hasher.hexdigest() != expected:
-                raise DownloadFailed(Fault.DIGEST_MISMATCH, name, status=status)
-            verified.append(name)
-        return tuple(verified)
-
-    def _checked_container(self, answer: Answer) -> ContainerReport:
+    def _proven_container(self, answer: Answer) -> ContainerReport:
+        """The report on the file; a stump behind which more came is a lie about its length, not a cut file."""
         try:
-            report = check_container(self.spool.path)
-        except UnreadableFile as error:
-            raise DownloadFailed(Fault.SPOOL, str(error)) from None
-        text_is_fine = self.order.expected == "subtitle" and report.format == "text"
-        evidence = {"found": report.format}
-        if report.problem is not None and not text_is_fine:
-            if report.problem == "incomplete" and answer.reusable and answer.connection.excess(_EXCESS_PATIENCE):
-                detail = f"more came behind the {answer.length} bytes it announced"
-                raise DownloadFailed(Fault.LENGTH_LIE, detail, status=answer.status, evidence=evidence)
-            fault = _PROBLEM_FAULTS[report.problem]
-            raise DownloadFailed(fault, report.detail, status=answer.status, evidence=evidence)
-        if self.order.expected not in (None, report.kind) and not text_is_fine:
-            detail = f"{self.order.expected} was promised, {report.format} came"
-            raise DownloadFailed(Fault.WRONG_CONTAINER, detail, status=answer.status, evidence=evidence)
-        return report
+            return proven_container(self.spool.path, self.order.expected, answer.status)
+        except DownloadFailed as failure:
+            cut = failure.fault is Fault.INCOMPLETE and answer.reusable
+            if not cut or not answer.connection.excess(_EXCESS_PATIENCE):
+                raise
+        detail = f"more came behind the {answer.length} bytes it announced"
+        raise DownloadFailed(Fault.LENGTH_LIE, detail, status=answer.status)
