@@ -9,10 +9,12 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
+from video_assets.catalog import Catalog, open_catalog
 from video_assets.settings import Settings
 from video_assets.storage import DurableStorage, StorageFailed, open_storage
 from video_assets.storage.signing import load_signing_key
 from video_assets.web.media import media_router
+from video_assets.web.resolve import resolve_router
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,12 @@ def create_app(settings: Settings, storage: DurableStorage | None = None) -> Fas
     store = storage if storage is not None else open_storage(settings)
     app = FastAPI(title="video_assets", version=product_version())
     app.include_router(media_router(store, load_signing_key(settings)))
+
+    @lru_cache(maxsize=1)
+    def catalog() -> Catalog:  # at the first question: who only serves media needs no catalog
+        return open_catalog(settings)
+
+    app.include_router(resolve_router(catalog))
 
     @app.get("/healthz", tags=["health"])
     def healthz() -> JSONResponse:
