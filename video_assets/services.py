@@ -5,7 +5,7 @@ Pipeline, web and command line all get theirs here; tests build one with their o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property, lru_cache
 
@@ -67,12 +67,9 @@ class Services:
 
 def open_services(settings: Settings) -> Services:
     """Open everything. Raises CatalogError, StorageFailed or a settings error, each saying what to do."""
-    return Services(
-        settings=settings,
-        catalog=open_catalog(settings),
-        storage=open_storage(settings),
-        downloader=Downloader(DownloadPolicy.from_settings(settings)),
-    )
+    storage = open_storage(settings)
+    policy = replace(DownloadPolicy.from_settings(settings), md5=storage.compares_md5)
+    return Services(settings, open_catalog(settings), storage, Downloader(policy))
 
 
 @lru_cache(maxsize=1)

@@ -50,6 +50,10 @@ class DurableStorage(Protocol):
     def bucket(self) -> str:
         """Name of the bucket."""
 
+    @property
+    def compares_md5(self) -> bool:
+        """Whether an MD5 makes ``put`` safer or ``read_back`` cheaper here; without it none need be computed."""
+
     def put(
         self, key: str, source: Path, *, content_type: str, sha256: str, md5: str | None = None
     ) -> StoredObject:

@@ -56,6 +56,11 @@ class LocalStorage:
         return self._bucket
 
     @property
+    def compares_md5(self) -> bool:
+        """False: reading a file back costs little here and proves more."""
+        return False
+
+    @property
     def folder(self) -> Path:
         """Where the files are."""
         return self._folder

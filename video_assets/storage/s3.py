@@ -68,6 +68,11 @@ class S3Storage:
         """Host and port of the store, for messages."""
         return self._host
 
+    @property
+    def compares_md5(self) -> bool:
+        """True: it goes along as Content-MD5, and the ETag of a single-part object is compared with it."""
+        return True
+
     def put(
         self, key: str, source: Path, *, content_type: str, sha256: str, md5: str | None = None
     ) -> StoredObject:

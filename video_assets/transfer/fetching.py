@@ -25,7 +25,7 @@ from video_assets.transfer.politeness import HostGate
 from video_assets.transfer.proof import fault_of_head, proven_container, verified_digests
 from video_assets.transfer.redirects import is_login, next_url
 from video_assets.transfer.resume import Bookmark, content_range
-from video_assets.transfer.spool import SpoolFile, default_hashers
+from video_assets.transfer.spool import SpoolFile, default_hashers, identity_hashers
 
 _BUFFER: Final = 1024 * 1024
 _WRITE_FROM: Final = 256 * 1024
@@ -71,7 +71,7 @@ class Fetch:
             floor=self.policy.min_bytes_per_second,
             cancelled=order.cancelled,
         )
-        self.spool = SpoolFile(order.directory, default_hashers)
+        self.spool = SpoolFile(order.directory, default_hashers if policy.md5 else identity_hashers)
         self.attempts = 0
         self.resumed = 0
         self.other_headers = False
@@ -362,7 +362,7 @@ class Fetch:
             path=self.spool.path,
             size=self.spool.size,
             sha256=self.spool.hashers["sha256"].hexdigest(),
-            md5=self.spool.hashers["md5"].hexdigest(),
+            md5=self.spool.hashers["md5"].hexdigest() if "md5" in self.spool.hashers else None,
             content_type=report.mime,
             extension=report.extension,
             container=report,

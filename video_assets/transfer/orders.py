@@ -46,6 +46,8 @@ class DownloadPolicy:
     """Pause before the second try; it doubles from there."""
     longest_wait: float = 20.0
     """A source that asks for a longer pause than this ends the fetch, with that pause in the failure."""
+    md5: bool = True
+    """Compute MD5 beside SHA-256: it costs more than SHA-256 does, and only some stores compare it."""
     fsync_spool: bool = False
     """Force the finished file to the disk: only needed where the spool is not scratch."""
 
@@ -72,7 +74,8 @@ class Download:
     size: int
     sha256: str
     """Hex, like every digest here."""
-    md5: str
+    md5: str | None
+    """None where the policy leaves it out."""
     content_type: str
     """By the bytes, not by what the source said."""
     extension: str

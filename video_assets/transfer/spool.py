@@ -82,8 +82,13 @@ class SpoolFile:
 
 
 def default_hashers() -> dict[str, Hasher]:
-    """The digests every file gets: SHA-256 is its identity, MD5 is what stores compare."""
-    return {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
+    """The digests a file gets: SHA-256 is its identity, MD5 is what stores compare."""
+    return {**identity_hashers(), "md5": hashlib.md5(usedforsecurity=False)}
+
+
+def identity_hashers() -> dict[str, Hasher]:
+    """The one digest that every file gets."""
+    return {"sha256": hashlib.sha256()}
 
 
 def _spool_failed(error: OSError) -> DownloadFailed:
