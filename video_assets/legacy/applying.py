@@ -37,13 +37,21 @@ class TurnedOut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """Columns of one row, before and after. Both have the same columns."""
+    """Columns of one row: what they hold, what is written, and what they hold then. All have the same columns."""
 
     table: str
     row_key: str
     before: Mapping[str, Value]
     after: Mapping[str, Value]
     guards: Mapping[str, Value] = field(default_factory=dict)
+    """Columns that have to hold these values although they do not change."""
+    made_of_it: Mapping[str, Value] | None = None
+    """What the database makes of the written values, where that is known to be something else."""
+
+    @property
+    def result(self) -> Mapping[str, Value]:
+        """What the row holds when the change is made."""
+        return self.after if self.made_of_it is None else self.made_of_it
 
 
 def apply_row(
@@ -87,7 +95,7 @@ def apply_row(
                 blocks, size = open_stored(str(change.after[name].data))
                 write_blob(connection, access, key, name, blocks, size)
             observed = read_now(connection, access, change.row_key, change.after)
-            if observed != dict(change.after):
+            if observed != dict(change.result):
                 raise TurnedOut(observed or {})
     except SQLAlchemyError as exc:
         sentence = _refusal(exc, change.table) if isinstance(exc, DBAPIError) else None

@@ -135,7 +135,9 @@ class RowEdit:
     """Columns that have to hold these values when the row is written, although they may not change."""
     missing: list[Place] = field(default_factory=list)
     generated: list[Place] = field(default_factory=list)
-    """Places in columns that the database computes; they follow what they are made from."""
+    """Places in columns that the database computes; they follow what they are made from …"""
+    followed: list[Place] = field(default_factory=list)
+    """… and those that have done so."""
 
     def put(self, name: str, before: Value, after: Value) -> None:
         """Note that a column changes, if it does."""
@@ -154,7 +156,7 @@ def edit_row(
     edit = RowEdit()
     for name, of_column in places.items():
         if name in access.generated:
-            edit.generated += of_column
+            _sort_generated(edit, values[name], of_column)
             continue
         column = access.shape.config.column(name)
         edited = edit_value(values[name], of_column, excepted.get(name, ()), column.related)
@@ -167,6 +169,18 @@ def edit_row(
             if related not in places:
                 edit.put(related, values[related], value)
     return edit
+
+
+def _sort_generated(edit: RowEdit, value: Value, places: Sequence[Place]) -> None:
+    content = value.data if isinstance(value.data, str) else ""
+    there = {digest(found.url) for found in find(content)}
+    for place in places:
+        if place.url_digest in there:
+            edit.generated.append(place)
+        elif place.durable.url in content:
+            edit.followed.append(place)
+        else:
+            edit.missing.append(place)
 
 
 def related_columns(column: Column) -> list[str]:

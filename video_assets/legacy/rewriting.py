@@ -7,6 +7,7 @@ killed between two of these arrows leaves open entries, which the next one close
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -185,15 +186,13 @@ class Rewriter:
             report.trouble(Trouble.CHANGED, f"{work.table} {work.row_key}: {why}")
         if edit.generated:
             self._settle_generated(planned, report)
-        done = [place for of_column in edit.done.values() for place in of_column]
-        if done and not edit.after:
-            # Everything stands there already: an earlier run wrote it without the ledger knowing.
+        if edit.followed:
             with self._catalog.write() as session:
-                mark(session, _ids(done), FindingState.REWRITTEN)
+                mark(session, _ids(edit.followed), FindingState.REWRITTEN)
 
     def _settle_generated(self, planned: PlannedRow, report: RewriteReport) -> None:
         if planned.edit.after:
-            return  # they follow the columns that are written now; the next inventory sees them changed
+            return  # they follow the columns that are written now, and are looked at again afterwards
         sentence = f"{planned.work.table} {planned.work.row_key}: the database computes this column itself"
         with self._catalog.write() as session:
             mark(
@@ -208,7 +207,7 @@ class Rewriter:
     # -- writing ----------------------------------------------------------------------------------------------
 
     def _write(self, portion: list[_Row], report: RewriteReport, pen: Pen) -> list[tuple[str, str]]:
-        """Intent, change, confirmation. Returns the rows that were overtaken."""
+        """Intent, change, confirmation. Returns the rows to look at again."""
         self._intend(portion, pen)
         self._saw(RewriteStep.INTENDED, str(len(portion)))
         written: list[_Row] = []
@@ -255,7 +254,9 @@ class Rewriter:
             self._fail(row.planned, trouble, sentence, report)
         if failure is not None:
             raise failure
-        return overtaken
+        return overtaken + [
+            (row.change.table, row.change.row_key) for row in written if row.planned.edit.generated
+        ]
 
     def _intend(self, rows: Sequence[_Row], pen: Pen) -> None:
         with self._catalog.write() as session:
@@ -281,14 +282,13 @@ class Rewriter:
         with self._catalog.write() as session:
             pen.check(session)
             confirm(session, row.entries, LedgerOutcome.VOID)
-        change = row.change
-        row.change = RowChange(change.table, change.row_key, change.before, observed, change.guards)
+        row.change = dataclasses.replace(row.change, made_of_it=observed)
         self._intend([row], pen)
         try:
             apply_row(self._writer, access, row.change)
         except TurnedOut:
             raise RowRefused(
-                f"the database makes another value of a row of {change.table} each time: look at its triggers"
+                f"the database makes another value of a row of {row.change.table} each time: look at its triggers"
             ) from None
 
     def _fail(self, planned: PlannedRow, trouble: Trouble, sentence: str, report: RewriteReport) -> None:
@@ -307,7 +307,7 @@ class Rewriter:
 def column_changes(planned: PlannedRow, change: RowChange) -> list[ColumnChange]:
     """A row's change as the ledger records it, column by column."""
     changes = []
-    for name, after in change.after.items():
+    for name, after in change.result.items():
         before = change.before[name]
         places = planned.edit.done.get(name, [])
         blob_of = planned.work.blobs.get(name)
@@ -316,7 +316,9 @@ def column_changes(planned: PlannedRow, change: RowChange) -> list[ColumnChange]
             places = [
                 place
                 for blob, place in planned.work.blobs.items()
-                if blob not in change.after and blob in planned.edit.done and _fills(place, after)
+                if blob not in change.after
+                and blob in planned.edit.done
+                and change.after[name].data == place.durable.url
             ]
         changes.append(
             ColumnChange(
@@ -330,10 +332,6 @@ def column_changes(planned: PlannedRow, change: RowChange) -> list[ColumnChange]
             )
         )
     return changes
-
-
-def _fills(place: Place, after: Value) -> bool:
-    return after.data == place.durable.url
 
 
 def _told(place: Place) -> dict[str, str | None]:
