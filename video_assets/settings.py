@@ -40,6 +40,20 @@ class Settings(BaseSettings):
         "that a rewrite can be undone. Needed by `legacy run` unless it is told `--no-undo`.",
     )
 
+    legacy_config: Path = Field(
+        Path("legacy.toml"),
+        description="File that describes the legacy sources; `video-assets legacy discover` writes one.",
+    )
+    legacy_mode: Literal["rescue", "apply"] = Field(
+        "rescue",
+        description="What Dagster does with a batch of a legacy source: `rescue` saves the files and leaves the "
+        "rows alone, `apply` rewrites the rows too.",
+    )
+    legacy_horizon: timedelta = Field(
+        timedelta(hours=24),
+        description="A batch of a legacy source whose first link dies within this time is started by itself.",
+    )
+
     storage: Literal["local", "s3"] = Field(
         "local", description="Where durable copies live: a local folder, or any S3-compatible store."
     )

@@ -25,6 +25,9 @@ def test_the_definitions_load_and_have_these_names() -> None:
         "provider_job",
         "hosted_video",
         "video_preview",
+        "legacy_findings",
+        "legacy_rescue",
+        "legacy_proof",
     }
     assert {key.name for key in repository.asset_graph.asset_check_keys} == {
         "no_persisted_jwt",
@@ -33,12 +36,14 @@ def test_the_definitions_load_and_have_these_names() -> None:
         "publicly_readable",
         "playable",
         "nothing_temporary_anywhere",
+        "no_temporary_url_left",
     }
     assert {sensor.name for sensor in repository.sensor_defs} == {
         "new_generations",
         "provider_jobs",
         "expiring_urls",
         "failed_runs",
+        "expiring_legacy",
     }
     assert all(sensor.default_status.value == "RUNNING" for sensor in repository.sensor_defs)
 

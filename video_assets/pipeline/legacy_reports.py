@@ -1,0 +1,137 @@
+"""The legacy road as Dagster metadata: what is at risk, what a batch did, what a proof says."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from video_assets.legacy.batches import BatchPlan
+from video_assets.legacy.config import Source
+from video_assets.legacy.full_scan import CLASSES
+from video_assets.legacy.inventory import InventoryReport
+from video_assets.legacy.processing import BatchReport
+from video_assets.services import Services
+from video_assets.urls import redact
+
+Metadata = Mapping[str, Any]
+
+
+def inventory_metadata(services: Services, source: Source, report: InventoryReport, plan: BatchPlan) -> Metadata:
+    """What was read, what is open, and in which order it will be worked off."""
+    lines = ["| table | rows | temporary URLs | new | gone since |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {table.table} | {table.rows} | {table.findings} | {table.new_findings} | "
+        f"{redact(table.problem) if table.problem else table.vanished} |"
+        for table in report.tables
+    ]
+    found: dict[str, Any] = {
+        "rows_read": report.rows,
+        "temporary_urls": report.findings,
+        "new_findings": report.new_findings,
+        "new_files": report.new_files,
+        "seconds": round(report.seconds, 2),
+        "complete": report.complete,
+        "tables": dg.MetadataValue.md("\n".join(lines)),
+        "open_batches": len(plan.open),
+        "open_findings": sum(batch.findings for batch in plan.open),
+    }
+    if report.problems:
+        found["left_out"] = dg.MetadataValue.json([redact(problem) for problem in report.problems])
+    deadlines = [batch.next_deadline_at for batch in plan.open if batch.next_deadline_at is not None]
+    if deadlines:
+        found["first_link_dies_at"] = dg.MetadataValue.timestamp(min(deadlines))
+    return found
+
+
+def batch_metadata(report: BatchReport) -> Metadata:
+    """What happened to one batch."""
+    found: dict[str, Any] = {
+        "mode": str(report.mode),
+        "bytes": report.bytes,
+        "seconds": round(report.seconds, 2),
+        "findings": dg.MetadataValue.json(dict(report.findings)),
+        "files": dg.MetadataValue.json(dict(report.files)),
+    }
+    if report.reasons:
+        found["reasons"] = dg.MetadataValue.json(dict(report.reasons))
+    if report.rewrite is not None:
+        found["rows_rewritten"] = report.rewrite.rows
+        found["places_rewritten"] = report.rewrite.places
+        found["rows_left"] = dg.MetadataValue.json({str(k): n for k, n in report.rewrite.troubles.items()})
+    if report.problems:
+        found["problems"] = dg.MetadataValue.json([redact(problem) for problem in report.problems[:20]])
+    return found
+
+
+def proof_metadata(document: Mapping[str, Any], path: Path) -> Metadata:
+    """A proof in figures."""
+    part = document["sources"][0]
+    return {
+        "rows": part["rows"],
+        "clean": part["clean"],
+        "accounted": part["accounted"],
+        "durable_places": part["durable"],
+        "columns": dg.MetadataValue.md(columns_table(part)),
+        "merkle_root": document["merkle"]["root"],
+        "public_key": document["signature"]["public_key"],
+        "catalog_clean": document["catalog"]["clean"],
+        "dagster_clean": all(store["clean"] for store in document["stores"]),
+        "proof": dg.MetadataValue.path(path),
+        "verify": f"video-assets proof verify {path}",
+    }
+
+
+def check_metadata(part: Mapping[str, Any]) -> Metadata:
+    """Counts per class and column, and the exceptions, each class by itself."""
+    listed = {
+        name: {
+            "count": found["count"],
+            "sample": [
+                f"{place['table']} {place['row']} {place['column']}{place['pointer']}: "
+                f"{place.get('why') or place['redacted']}"
+                for place in found["listed"][:20]
+            ],
+        }
+        for name, found in part["exceptions"].items()
+    }
+    return {
+        "rows": part["rows"],
+        "jwts": part["jwts"],
+        **{name: part["remaining"][name] for name in CLASSES},
+        "columns": dg.MetadataValue.md(columns_table(part)),
+        "exceptions": dg.MetadataValue.json(listed),
+        "what_to_do": "nothing"
+        if part["accounted"]
+        else "Materialise legacy_findings and then the open partitions of legacy_rescue, in mode apply.",
+    }
+
+
+def columns_table(part: Mapping[str, Any]) -> str:
+    """Counts per column, as Markdown."""
+    lines = [
+        f"| column | values | temporary | {' | '.join(CLASSES)} | durable |",
+        "|---" * (4 + len(CLASSES)) + "|",
+    ]
+    lines += [
+        f"| {name}.{column} | {counts['values']} | {counts['temporary']} | "
+        f"{' | '.join(str(counts.get(each, 0)) for each in CLASSES)} | {counts['durable']} |"
+        for name, table in part["tables"].items()
+        for column, counts in table["columns"].items()
+    ]
+    return "\n".join(lines)
+
+
+def keep_proof(home: Path, source: str, document: Mapping[str, Any]) -> Path:
+    """Write the newest proof of a source to ``home/proofs/{source}.json``, whole or not at all."""
+    path = home / "proofs" / f"{source}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
+    draft.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
+    os.replace(draft, path)
+    return path.absolute()
