@@ -9,9 +9,10 @@ import logging
 import os
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class Catalog:
         self.engine = engine
         self.is_postgresql = engine.dialect.name == "postgresql"
         self.address = _address(engine.url)
+        # SQLite's own way to wait for the write lock is to sleep ever longer; threads of one process queue here.
+        self._turn = nullcontext() if self.is_postgresql else threading.RLock()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -62,7 +65,7 @@ class Catalog:
         On SQLite the write lock is taken at the start, so that two writers wait for each other instead of
         failing half-way. Do no slow work inside. Raises CatalogUnavailable.
         """
-        with self._session() as session:
+        with self._turn, self._session() as session:
             if self.is_postgresql:
                 session.execute(text(f"SET LOCAL lock_timeout = {int(BUSY_SECONDS * 1000)}"))
             else:
