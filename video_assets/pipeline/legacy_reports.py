@@ -16,6 +16,9 @@ from video_assets.legacy.config import Source
 from video_assets.legacy.full_scan import CLASSES
 from video_assets.legacy.inventory import InventoryReport
 from video_assets.legacy.processing import BatchReport
+from video_assets.legacy.report import BUCKET_TITLES, AtRisk, Bucket, CanRefresh, build_report
+from video_assets.legacy.report_forms import advice_sentences, report_document
+from video_assets.providers import UnknownProvider
 from video_assets.services import Services
 from video_assets.urls import redact
 
@@ -43,10 +46,49 @@ def inventory_metadata(services: Services, source: Source, report: InventoryRepo
     }
     if report.problems:
         found["left_out"] = dg.MetadataValue.json([redact(problem) for problem in report.problems])
+    found |= risk_metadata(build_report(services.catalog, source, can_refresh=refreshing(services)))
     deadlines = [batch.next_deadline_at for batch in plan.open if batch.next_deadline_at is not None]
     if deadlines:
         found["first_link_dies_at"] = dg.MetadataValue.timestamp(min(deadlines))
     return found
+
+
+def refreshing(services: Services) -> CanRefresh:
+    """Whether a provider, by name, gives fresh links here."""
+
+    def gives(name: str) -> bool:
+        try:
+            return services.provider(name).refreshes != "no"
+        except UnknownProvider:
+            return False
+
+    return gives
+
+
+def risk_metadata(report: AtRisk) -> Metadata:
+    """The at-risk report: by host and deadline, what it costs, and what will be lost."""
+    titles = [BUCKET_TITLES[bucket] for bucket in Bucket]
+    lines = [
+        f"| host | files | places | {' | '.join(titles)} | refreshable | lost | forecast lost |",
+        "|---" * (len(titles) + 6) + "|",
+    ]
+    lines += [
+        f"| {host.host} | {host.files} | {host.places} | "
+        f"{' | '.join(str(host.buckets[bucket]) for bucket in Bucket)} | {host.refreshable} | "
+        f"{host.already_lost} | {host.forecast_lost} |"
+        for host in report.hosts
+    ]
+    document = json.loads(json.dumps(report_document(report), default=str))
+    return {
+        "at_risk": dg.MetadataValue.md("\n".join(lines)),
+        "at_risk_report": dg.MetadataValue.json(document),
+        "forecast": dg.MetadataValue.md("\n".join(f"- {line}" for line in advice_sentences(report))),
+        "files_at_risk": report.files,
+        "already_lost": report.already_lost,
+        "refreshable": report.refreshable,
+        "bytes_to_fetch": report.bytes,
+        "storage_usd_per_month": round(report.storage_per_month, 4),
+    }
 
 
 def batch_metadata(report: BatchReport) -> Metadata:
