@@ -16,7 +16,7 @@ from sqlalchemy import update
 from sqlmodel import select
 
 from tests.world import World, media_server
-from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFile, LegacyFinding
+from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFinding
 from video_assets.catalog.models import utc_now
 from video_assets.definitions import build_defs
 from video_assets.emulator import Emulator
