@@ -157,3 +157,13 @@ HARMLESS = [
 @pytest.mark.parametrize("text", HARMLESS)
 def test_text_without_secrets_is_not_touched(text: str) -> None:
     assert redact(text) == text
+
+
+def test_nestings_that_peel_off_layer_by_layer_come_to_rest() -> None:
+    signed = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261120T000000Z&X-Amz-Expires=3600"
+    nested = (
+        "https://" * 40 + f"id,url\n1,https://{signed}&X-Amz-Signature=0123456789abcdef{signed}" + "https://" * 30
+    )
+    once = redact(nested)
+    assert "0123456789abcdef" not in once
+    assert redact(once) == once

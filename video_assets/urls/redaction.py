@@ -11,6 +11,8 @@ from video_assets.urls.secret_names import SECRET_NAMES, bare_name, is_harmless,
 from video_assets.urls.tokens import KNOWN_KEY, MARKER, RUN_EDGE, is_random
 
 _MAX_ROUNDS = 12
+_CLINGING = re.compile(re.escape(MARKER) + r"\S+")
+_WHOLE_WORD = re.compile(r"\S*" + re.escape(MARKER) + r"\S*")
 _LEAST_REPEATED = 12  # shorter ones may be words of their own
 _MOST_REPEATED = 50  # a text with more is a list of links, not one link told twice
 
@@ -70,11 +72,15 @@ def redact(text: str) -> str:
         text = str(text)
     if not _WORTH_A_LOOK.search(text):
         return text
-    for _ in range(_MAX_ROUNDS):
-        shorter = _once(text)
-        if shorter == text:
-            break
-        text = shorter
+    for clinging in (None, _CLINGING, _WHOLE_WORD):
+        if clinging is not None:
+            # Made-up nestings peel off one layer per round: then what clings to a hidden secret goes with it.
+            text = clinging.sub(MARKER, text)
+        for _ in range(_MAX_ROUNDS):
+            shorter = _once(text)
+            if shorter == text:
+                return text
+            text = shorter
     return text
 
 
