@@ -20,8 +20,8 @@ from sqlmodel import col, select
 from video_assets.catalog import Catalog, MediaState
 from video_assets.catalog.legacy import LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.files import LegacyRescuer
 from video_assets.legacy.resurrection import path_name
+from video_assets.legacy.tools import Tools, open_rescuer
 from video_assets.media.probe import NotPlayable, probe
 from video_assets.transfer.cargo import Result
 from video_assets.transfer.staging import file_blocks
@@ -65,26 +65,28 @@ class _Lost:
 
 
 def bring_your_own(
-    rescuer: LegacyRescuer, source: str, folder: Path, *, dry_run: bool = False, run_id: str | None = None
+    services: Tools, source: str, folder: Path, *, dry_run: bool = False, run_id: str | None = None
 ) -> BroughtReport:
     """Match the files under ``folder`` to the lost files of ``source`` and store what matches.
 
-    The evidence of the loss stays with the file, beside the name of what was brought. With ``dry_run`` nothing
-    is stored. Raises OSError when the folder cannot be read, CatalogError.
+    The evidence of the loss stays with the file, beside the name of what was brought; the findings are saved,
+    so that the next batch run rewrites their rows. With ``dry_run`` nothing is stored. Raises OSError when the
+    folder cannot be read, CatalogError.
     """
     paths = sorted(_files(folder))
     report = BroughtReport(looked_at=len(paths))
-    report.matched = match_files(paths, _lost_files(rescuer.catalog, source))
+    report.matched = match_files(paths, _lost_files(services.catalog, source))
     taken = {match.path for match in report.matched}
     report.unmatched = [str(path.relative_to(folder)) for path in paths if path not in taken]
     if dry_run or not report.matched:
         return report
     brought = {match.file_id: match for match in report.matched}
     for match in report.matched:
-        _reopen(rescuer.catalog, match, folder)
-    outcomes = rescuer.rescue(
-        list(brought), open_local=lambda file: file_blocks(brought[file.id].path), run_id=run_id
-    )
+        _reopen(services.catalog, match, folder)
+    with open_rescuer(services) as rescuer:
+        outcomes = rescuer.rescue(
+            list(brought), open_local=lambda file: file_blocks(brought[file.id].path), run_id=run_id
+        )
     for outcome in outcomes:
         if outcome.result is Result.STORED:
             report.saved += 1

@@ -30,7 +30,7 @@ from video_assets.legacy.values import Value
 MOST_ENTRIES = 2000
 """Most entries that are open at a time; so many of the newest are looked at when the pen is taken."""
 
-PEN = timedelta(seconds=60)
+PEN = timedelta(seconds=120)
 """How long a writer may go without a sign of life before another takes the pen."""
 
 
@@ -187,20 +187,21 @@ def expire_images(catalog: Catalog, *, now: datetime | None = None) -> int:
 class Pen:
     """The right to write into a source, while it lasts."""
 
-    def __init__(self, catalog: Catalog, claim: leases.Claim) -> None:
+    def __init__(self, catalog: Catalog, claim: leases.Claim, ttl: timedelta) -> None:
         self._catalog = catalog
         self._claim = claim
+        self._ttl = ttl
         self._renewed = time.monotonic()
 
     def still(self) -> None:
         """Make sure that the pen is ours for a while longer. Raises PenLost, CatalogError."""
-        if time.monotonic() - self._renewed < PEN.total_seconds() / 3:
+        if time.monotonic() - self._renewed < self._ttl.total_seconds() / 3:
             return
         renewed = time.monotonic()
         with self._catalog.write() as session:
             if not leases.holds(session, self._claim):
                 raise PenLost("another process took over writing into the source; nothing more is written here")
-            leases.renew(session, self._claim, ttl=PEN)
+            leases.renew(session, self._claim, ttl=self._ttl)
         self._renewed = renewed
 
     def check(self, session: Session) -> None:
@@ -210,20 +211,22 @@ class Pen:
 
 
 @contextmanager
-def take_pen(catalog: Catalog, source: str, *, patience: timedelta = timedelta(minutes=5)) -> Iterator[Pen]:
+def take_pen(
+    catalog: Catalog, source: str, *, ttl: timedelta = PEN, patience: timedelta = timedelta(minutes=10)
+) -> Iterator[Pen]:
     """Hold the pen of ``source`` during the block, waiting for it up to ``patience``. Raises PenTaken."""
     holder = leases.new_holder()
     give_up = time.monotonic() + patience.total_seconds()
     while True:
         with catalog.write() as session:
-            claim = leases.acquire(session, f"legacy-pen:{source}", holder, ttl=PEN)
+            claim = leases.acquire(session, f"legacy-pen:{source}", holder, ttl=ttl)
         if claim is not None:
             break
         if time.monotonic() >= give_up:
             raise PenTaken(f"another process has been writing into source {source!r} for a long time; try later")
         time.sleep(0.05)
     try:
-        yield Pen(catalog, claim)
+        yield Pen(catalog, claim, ttl)
     finally:
         with suppress(CatalogError), catalog.write() as session:
             leases.release(session, claim)

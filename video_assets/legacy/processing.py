@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from sqlmodel import col, func, select
 
@@ -24,7 +23,7 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.batches import OPEN_STATES, findings_of
 from video_assets.legacy.blobs import read_blob
 from video_assets.legacy.config import Source
-from video_assets.legacy.connecting import SourceDatabase, connect, open_database
+from video_assets.legacy.connecting import SourceDatabase, connect
 from video_assets.legacy.diffs import row_diff
 from video_assets.legacy.editing import Durable
 from video_assets.legacy.emit_sql import EmittedFiles, SqlFiles
@@ -36,12 +35,9 @@ from video_assets.legacy.resurrection import path_name
 from video_assets.legacy.rewriting import RewriteObserver, Rewriter, RewriteReport
 from video_assets.legacy.scanning import BLOB_SCHEME, FOLDER_SCHEME
 from video_assets.legacy.tables import decode_key
-from video_assets.providers.base import Provider
-from video_assets.settings import Settings
+from video_assets.legacy.tools import Tools, open_primary, open_rescuer
 from video_assets.storage.durable import DurableStorage
 from video_assets.transfer.cargo import Observer, Outcome, Result
-from video_assets.transfer.download import Downloader
-from video_assets.transfer.host_slots import SharedDownloader
 from video_assets.transfer.staging import file_blocks
 
 FILES_AT_ONCE = 200
@@ -60,21 +56,6 @@ class Mode(StrEnum):
     APPLY = "apply"
     EMIT_SQL = "emit_sql"
     """Nothing: files are made durable, the change is written as SQL, with its inverse."""
-
-
-class Tools(Protocol):
-    """What a batch is worked with; ``video_assets.services.Services`` is one."""
-
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def catalog(self) -> Catalog: ...
-    @property
-    def storage(self) -> DurableStorage: ...
-    @property
-    def downloader(self) -> Downloader: ...
-    def provider(self, name: str) -> Provider:
-        """The provider called ``name``."""
 
 
 @dataclass(slots=True)
@@ -153,17 +134,24 @@ def process_batch(
     with ExitStack() as cleanup:
         reader = None
         if source.kind == "database":
-            reader = cleanup.enter_context(_primary(source))
+            reader = cleanup.enter_context(open_primary(source))
             planner = Planner(source, reader)
             if mode is Mode.APPLY:
                 writer = cleanup.enter_context(connect(source, for_writing=True))
                 _refuse_read_only(services.catalog, source, writer, batch_key)
         if mode is not Mode.DRY_RUN:
-            rescuer = _rescuer(services, observer, cleanup)
+            rescuer = cleanup.enter_context(open_rescuer(services, observer))
             _rescue(rescuer, source, reader, batch_key, report, run, patience, on_progress)
         if reader is not None and mode is Mode.APPLY:
             rewriter = Rewriter(
-                services.catalog, planner, reader, writer, images=images, run=run, observer=rewrite_observer
+                services.catalog,
+                planner,
+                reader,
+                writer,
+                images=images,
+                run=run,
+                observer=rewrite_observer,
+                lease=timedelta(seconds=services.settings.lease_seconds),
             )
             report.rewrite = rewriter.rewrite(batch=batch_key)
             report.problems += report.rewrite.examples
@@ -182,13 +170,6 @@ def process_batch(
     return report
 
 
-@contextmanager
-def _primary(source: Source) -> Iterator[SourceDatabase]:
-    """The source itself, never its replica: what is rewritten must be what stands there now."""
-    with open_database(source.writing_url(), name=source.name, reading=source.reading) as database:
-        yield database
-
-
 def _refuse_read_only(catalog: Catalog, source: Source, writer: SourceDatabase, batch: str) -> None:
     """Find out before the first download that the rows cannot be rewritten. Raises SourceReadOnly."""
     with catalog.read() as session:
@@ -200,21 +181,6 @@ def _refuse_read_only(catalog: Catalog, source: Source, writer: SourceDatabase, 
 
 
 # -- files ----------------------------------------------------------------------------------------------------
-
-
-def _rescuer(services: Tools, observer: Observer | None, cleanup: ExitStack) -> LegacyRescuer:
-    settings = services.settings
-    return LegacyRescuer(
-        catalog=services.catalog,
-        storage=services.storage,
-        downloader=cleanup.enter_context(SharedDownloader(services.downloader, services.catalog)),
-        spool=settings.spool,
-        get_provider=services.provider,
-        concurrency=settings.download_concurrency,
-        lease=timedelta(seconds=settings.lease_seconds),
-        observer=observer,
-        most_bytes=settings.max_download_bytes,
-    )
 
 
 def _rescue(

@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 from video_assets.catalog import Catalog
@@ -20,7 +21,7 @@ from video_assets.legacy.applying import Overtaken, RowChange, RowRefused, Turne
 from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.editing import Place
 from video_assets.legacy.errors import SourceBusy
-from video_assets.legacy.ledger import MOST_ENTRIES, ColumnChange, Images, Ledger, Pen, confirm, take_pen
+from video_assets.legacy.ledger import MOST_ENTRIES, PEN, ColumnChange, Images, Ledger, Pen, confirm, take_pen
 from video_assets.legacy.planning import ROWS_AT_ONCE, PlannedRow, Planner, load_work, rows_of
 from video_assets.legacy.reconciling import mark, reconcile
 from video_assets.legacy.scanning import digest
@@ -110,6 +111,7 @@ class Rewriter:
         images: Images | None,
         run: str,
         observer: RewriteObserver | None = None,
+        lease: timedelta = PEN,
     ) -> None:
         self._catalog = catalog
         self._planner = planner
@@ -118,6 +120,7 @@ class Rewriter:
         self._source = writer.name
         self._ledger = Ledger(catalog, self._source, run, images)
         self._observer = observer
+        self._lease = lease
         self._busy = 0
 
     def rewrite(self, *, batch: str | None = None) -> RewriteReport:
@@ -127,7 +130,7 @@ class Rewriter:
         fails (what was in flight is settled by the next run), PenTaken, PenLost, CatalogError.
         """
         report = RewriteReport()
-        with take_pen(self._catalog, self._source) as pen:
+        with take_pen(self._catalog, self._source, ttl=self._lease) as pen:
             found = reconcile(self._catalog, self._source, self._planner, self._reader, pen)
             report.reconciled.update({str(outcome): count for outcome, count in found.items()})
             for rows in _portions(rows_of(self._catalog, self._source, batch=batch)):

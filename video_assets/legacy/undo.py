@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
 
@@ -26,13 +26,16 @@ from video_assets.catalog.legacy import (
     LegacyFile,
     LegacyFinding,
 )
+from video_assets.catalog.models import utc_now
 from video_assets.legacy.applying import Overtaken, RowChange, RowRefused, TurnedOut, apply_row, read_now
-from video_assets.legacy.connecting import SourceDatabase
-from video_assets.legacy.errors import SourceBusy
-from video_assets.legacy.ledger import ColumnChange, Images, Ledger, Pen, confirm, outcomes, take_pen
+from video_assets.legacy.config import Source
+from video_assets.legacy.connecting import SourceDatabase, connect
+from video_assets.legacy.errors import SourceBusy, SourceReadOnly
+from video_assets.legacy.ledger import PEN, ColumnChange, Images, Ledger, Pen, confirm, outcomes, take_pen
 from video_assets.legacy.planning import Planner
 from video_assets.legacy.reconciling import mark, reconcile
 from video_assets.legacy.rewriting import RewriteObserver, RewriteStep
+from video_assets.legacy.tools import Tools, open_primary
 from video_assets.legacy.values import Value
 from video_assets.storage.durable import DurableStorage, StorageFailed
 
@@ -108,6 +111,7 @@ class Undoer:
         images: Images,
         run: str,
         observer: RewriteObserver | None = None,
+        lease: timedelta = PEN,
     ) -> None:
         self._catalog = catalog
         self._storage = storage
@@ -118,6 +122,7 @@ class Undoer:
         self._images = images
         self._ledger = Ledger(catalog, self._source, run, images)
         self._observer = observer
+        self._lease = lease
 
     def undo(self, selection: Selection, *, dry_run: bool = False) -> UndoReport:
         """Take back every selected rewrite that was not taken back yet, the newest first.
@@ -126,7 +131,7 @@ class Undoer:
         LedgerKeyWrong, PenTaken, PenLost, CatalogError.
         """
         report = UndoReport()
-        with take_pen(self._catalog, self._source) as pen:
+        with take_pen(self._catalog, self._source, ttl=self._lease) as pen:
             report.reconciled = sum(
                 reconcile(self._catalog, self._source, self._planner, self._reader, pen).values()
             )
@@ -240,6 +245,38 @@ class Undoer:
     def _saw(self, step: RewriteStep, group: _Group) -> None:
         if self._observer is not None:
             self._observer(step, f"{group.table} {group.row_key}")
+
+
+def undo_rewrites(
+    services: Tools,
+    source: Source,
+    selection: Selection,
+    *,
+    run_id: str | None = None,
+    dry_run: bool = False,
+    observer: RewriteObserver | None = None,
+) -> UndoReport:
+    """Take back the selected rewrites of ``source``. The one entry for the command line.
+
+    Raises what :meth:`Undoer.undo` raises, LedgerKeyMissing, and SourceReadOnly before anything is written.
+    """
+    images = Images(services.settings.ledger_key, source.before_images)
+    with open_primary(source) as reader, connect(source, for_writing=True) as writer:
+        for table in {selection.table} if selection.table else {table.name for table in source.tables}:
+            if not dry_run and (why := writer.why_not_writable(table)) is not None:
+                raise SourceReadOnly(f"{why}; nothing was changed")
+        undoer = Undoer(
+            services.catalog,
+            services.storage,
+            Planner(source, reader),
+            reader,
+            writer,
+            images=images,
+            run=run_id or f"undo-{utc_now():%Y%m%dT%H%M%S}",
+            observer=observer,
+            lease=timedelta(seconds=services.settings.lease_seconds),
+        )
+        return undoer.undo(selection, dry_run=dry_run)
 
 
 def _refused(group: _Group, entry: LedgerEntry, refusal: Refusal, message: str) -> Refused:

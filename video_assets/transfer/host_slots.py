@@ -21,9 +21,6 @@ from video_assets.transfer.failures import DownloadFailed, Fault
 from video_assets.transfer.heartbeat import Heartbeat
 from video_assets.transfer.orders import Download, DownloadPolicy
 
-LEASE = timedelta(seconds=30)
-"""How long the slot of a killed process stays taken."""
-
 
 class SharedDownloader:
     """A downloader whose limit per host holds for every process that shares the catalog.
@@ -31,11 +28,13 @@ class SharedDownloader:
     Use it as a context manager around the work of one run: it keeps the slots alive meanwhile.
     """
 
-    def __init__(self, downloader: Downloader, catalog: Catalog) -> None:
+    def __init__(self, downloader: Downloader, catalog: Catalog, *, lease: timedelta) -> None:
+        """``lease`` is how long the slots of a killed process stay taken."""
+        self._lease = lease
         self._downloader = downloader
         self._catalog = catalog
         self._holder = leases.new_holder()
-        self._heartbeat = Heartbeat(catalog, LEASE)
+        self._heartbeat = Heartbeat(catalog, lease)
 
     def __enter__(self) -> SharedDownloader:
         self._heartbeat.__enter__()
@@ -73,7 +72,7 @@ class SharedDownloader:
             random.shuffle(slots)
             for slot in slots:
                 with self._catalog.write() as session:
-                    claim = leases.acquire(session, f"host:{host}:{slot}", self._holder, ttl=LEASE)
+                    claim = leases.acquire(session, f"host:{host}:{slot}", self._holder, ttl=self._lease)
                 if claim is not None:
                     return claim
             if time.monotonic() > give_up:
