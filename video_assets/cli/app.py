@@ -13,6 +13,7 @@ import typer
 
 from video_assets import __version__, urls
 from video_assets.cli import acting, config, demo, dev, doctor, looking, serving, submitting
+from video_assets.cli import legacy as legacy_commands
 from video_assets.cli import storage as storage_commands
 from video_assets.cli import urls as url_commands
 from video_assets.cli.failures import ExitCode, explain
@@ -51,6 +52,7 @@ acting.mount(app)
 doctor.mount(app)
 app.add_typer(storage_commands.app, name="storage")
 app.add_typer(url_commands.app, name="urls")
+app.add_typer(legacy_commands.app, name="legacy")
 app.add_typer(config.app, name="config")
 serving.mount(app)
 dev.mount(app)
