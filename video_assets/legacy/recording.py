@@ -122,6 +122,7 @@ def _record_files(session: Session, source: str, files: Iterable[SeenFile], now:
     insert = _insert(session, FILES)
     new = insert.excluded
     longer = or_(
+        FILES.c.temporary_url.is_(None),
         _rank(new.deadline_at, now) > _rank(FILES.c.deadline_at, now),
         and_(
             _rank(new.deadline_at, now) == _rank(FILES.c.deadline_at, now),

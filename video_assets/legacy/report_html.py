@@ -147,7 +147,7 @@ def _bars(hosts: list[HostRisk]) -> str:
     rows = []
     for line, host in enumerate(hosts):
         x, y = 250.0, line * 28
-        rows.append(f'<text x="0" y="{y + 16}">{escape(_short(host.host, 36))}</text>')
+        rows.append(f'<text x="0" y="{y + 16}">{escape(_short(host.host, 30))}</text>')
         for bucket in _ORDER:
             width = 440 * host.buckets[bucket] / most
             if width:
