@@ -225,6 +225,26 @@ def test_long_lists_are_cut_and_counts_are_not(
     assert len(scan.document()["exceptions"]["unknown"]["listed"]) == 2
 
 
+def test_the_documents_of_a_folder_are_searched_and_its_videos_are_no_temporary_urls(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps({"url": signed("a.mp4")}))
+    (folder / "b.json").write_text(json.dumps({"url": DURABLE}))
+    (folder / "c.mp4").write_bytes(b"\0\0\0\x18ftypisom")
+    source = Source.model_validate(
+        {"name": "files", "kind": "folder", "url": str(folder), "folder": {"documents": ["*.json"]}}
+    )
+    leaves: list[Any] = []
+    take_inventory(catalog, source)
+    scan = scan_source(source, catalog, on_value=leaves.append)
+    assert (scan.rows, dict(scan.classes)) == (2, {"pending": 1})
+    assert len(leaves) == 2
+    (folder / "a.json").unlink()
+    assert scan_source(source, catalog).is_clean
+
+
 # --- the document -----------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ of is found here. Each value and each durable file is handed on as a leaf, so th
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,13 @@ from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.legacy.config import Column, Source, Table
 from video_assets.legacy.connecting import SourceDatabase, connect
 from video_assets.legacy.errors import SourceError
+from video_assets.legacy.folders import (
+    DOCUMENT_COLUMN,
+    DOCUMENT_TABLE,
+    MEDIA_TABLE,
+    folder_pages,
+    search_files,
+)
 from video_assets.legacy.merkle import Words
 from video_assets.legacy.reading import pages
 from video_assets.legacy.scanning import Search, SeenFinding, digest
@@ -209,13 +217,16 @@ def scan_source(
     on_file: LeafTaker = _nobody,
     on_progress: Callable[[str, int], object] | None = None,
 ) -> SourceScan:
-    """Read every row of every configured table of a database source.
+    """Read every row of every configured table of a source.
 
     ``on_value`` gets ``(source, table, row key, column, sha256 of the value)`` of every value, ``on_file`` gets
     ``(source, table, row key, column, pointer, bucket, key, sha256, size)`` of every place whose durable address
     stands there now. Without a ``catalog`` nothing is known of a URL, so every one is of the class ``unknown``.
-    A table that cannot be read is reported in its place. Raises SourceUnavailable when the source fails.
+    Of a folder the documents are read; a file that is a video itself is no temporary URL. A table that cannot be
+    read is reported in its place. Raises SourceUnavailable when the source fails.
     """
+    if source.kind == "folder":
+        return _scan_folder(source, catalog, on_value)
     with connect(source) as database:
         scan = SourceScan(source.name, database.address)
         for table in source.tables:
@@ -231,6 +242,26 @@ def scan_source(
                 reader.read(page.rows)
                 if on_progress is not None:
                     on_progress(table.name, counts.rows)
+    return scan
+
+
+def _scan_folder(source: Source, catalog: Catalog | None, on_value: LeafTaker) -> SourceScan:
+    scan = SourceScan(source.name, str(source.path()))
+    column = ColumnCount()
+    scan.tables[DOCUMENT_TABLE] = counts = TableScan(("path",), columns={DOCUMENT_COLUMN: column})
+    for files, _ in folder_pages(source, after=None, size=_AT_ONCE):
+        found = search_files(source, files).findings
+        media = {finding.row_key for finding in found if finding.table == MEDIA_TABLE}
+        for file in files:
+            row_key = encode_key([file.relative_to(source.path()).as_posix()])
+            if row_key in media:
+                continue
+            counts.rows += 1
+            column.values += 1
+            with file.open("rb") as content:
+                content_digest = hashlib.file_digest(content, "sha256").hexdigest()
+            on_value((source.name, DOCUMENT_TABLE, row_key, DOCUMENT_COLUMN, content_digest))
+        _count(scan, catalog, [finding for finding in found if finding.table == DOCUMENT_TABLE])
     return scan
 
 
@@ -294,7 +325,7 @@ class _TableReader:
                     values[row_key, entry.name] = text
                 if may_contain(text) or "." in text:
                     self._bare_tokens(row_key, entry.name, text)
-        self._count(self.search.rows(rows).findings)
+        _count(self.scan, self.catalog, self.search.rows(rows).findings)
         if self.has_rewritten:
             self._tell_files(values)
 
@@ -307,56 +338,8 @@ class _TableReader:
         for token in tokens:
             if not any(each.start <= token.start < each.end for each in found):
                 shown = redact(text[token.start : token.end])
-                self._keep(Remaining(self.shape.name, row_key, column, "", "unknown", "jwt", True, shown))
-
-    def _count(self, findings: Sequence[SeenFinding]) -> None:
-        known = self._known([finding.id for finding in findings])
-        for finding in findings:
-            classed, message, evidence = known.get((finding.id, finding.url_digest), ("unknown", None, {}))
-            if finding.excepted is not None:
-                classed, message = "excepted", finding.excepted
-            self._keep(
-                Remaining(
-                    finding.table,
-                    finding.row_key,
-                    finding.column,
-                    finding.pointer,
-                    classed,
-                    finding.scheme,
-                    finding.carries_jwt,
-                    finding.redacted,
-                    message,
-                    evidence,
-                )
-            )
-
-    def _keep(self, place: Remaining) -> None:
-        column = self.counts.columns[place.column]
-        column.temporary += 1
-        column.jwts += place.carries_jwt
-        column.classes[place.classed] += 1
-        listed = self.scan.remaining[place.classed]
-        if len(listed) < LISTED:
-            listed.append(place)
-
-    def _known(self, ids: Sequence[str]) -> dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]]:
-        """Class, explanation and evidence by finding and URL digest: another URL at a known place is unknown."""
-        known: dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]] = {}
-        if self.catalog is None:
-            return known
-        for some in _portions(ids):
-            statement = (
-                select(LegacyFinding, LegacyFile)
-                .join(LegacyFile, col(LegacyFile.id) == LegacyFinding.file_id)
-                .where(col(LegacyFinding.id).in_(some))
-            )
-            with self.catalog.read() as session:
-                for finding, file in session.exec(statement):
-                    classed = _CLASS_OF.get(str(finding.state), "pending")
-                    message = finding.message or file.message if classed in SETTLED else None
-                    evidence = dict(file.evidence) if classed == "lost" else {}
-                    known[finding.id, finding.url_digest] = classed, message, evidence
-        return known
+                place = Remaining(self.shape.name, row_key, column, "", "unknown", "jwt", True, shown)
+                _keep(self.scan, place)
 
     def _rewritten(self) -> Any:
         return (
@@ -382,6 +365,61 @@ class _TableReader:
                 self.counts.columns[finding.column_name].durable += 1
                 place = (self.source, finding.table_name, finding.row_key, finding.column_name, finding.pointer)
                 self.on_file((*place, file.bucket or "", file.key or "", file.sha256 or "", str(file.file_size)))
+
+
+def _count(scan: SourceScan, catalog: Catalog | None, findings: Sequence[SeenFinding]) -> None:
+    known = _known(catalog, [finding.id for finding in findings])
+    for finding in findings:
+        classed, message, evidence = known.get((finding.id, finding.url_digest), ("unknown", None, {}))
+        if finding.excepted is not None:
+            classed, message = "excepted", finding.excepted
+        _keep(
+            scan,
+            Remaining(
+                finding.table,
+                finding.row_key,
+                finding.column,
+                finding.pointer,
+                classed,
+                finding.scheme,
+                finding.carries_jwt,
+                finding.redacted,
+                message,
+                evidence,
+            ),
+        )
+
+
+def _keep(scan: SourceScan, place: Remaining) -> None:
+    column = scan.tables[place.table].columns[place.column]
+    column.temporary += 1
+    column.jwts += place.carries_jwt
+    column.classes[place.classed] += 1
+    listed = scan.remaining[place.classed]
+    if len(listed) < LISTED:
+        listed.append(place)
+
+
+def _known(
+    catalog: Catalog | None, ids: Sequence[str]
+) -> dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]]:
+    """Class, explanation and evidence by finding and URL digest: another URL at a known place is unknown."""
+    known: dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]] = {}
+    if catalog is None:
+        return known
+    for some in _portions(ids):
+        statement = (
+            select(LegacyFinding, LegacyFile)
+            .join(LegacyFile, col(LegacyFile.id) == LegacyFinding.file_id)
+            .where(col(LegacyFinding.id).in_(some))
+        )
+        with catalog.read() as session:
+            for finding, file in session.exec(statement):
+                classed = _CLASS_OF.get(str(finding.state), "pending")
+                message = finding.message or file.message if classed in SETTLED else None
+                evidence = dict(file.evidence) if classed == "lost" else {}
+                known[finding.id, finding.url_digest] = classed, message, evidence
+    return known
 
 
 def _stands_in(address: str, text: str) -> bool:
