@@ -81,11 +81,12 @@ def bring_your_own(
     if dry_run or not report.matched:
         return report
     brought = {match.file_id: match for match in report.matched}
-    for match in report.matched:
-        _reopen(services.catalog, match, folder)
     with open_rescuer(services) as rescuer:
         outcomes = rescuer.rescue(
-            list(brought), open_local=lambda file: file_blocks(brought[file.id].path), run_id=run_id
+            list(brought),
+            open_local=lambda file: file_blocks(brought[file.id].path),
+            brought={match.file_id: _evidence(match, folder) for match in report.matched},
+            run_id=run_id,
         )
     for outcome in outcomes:
         if outcome.result is Result.STORED:
@@ -193,20 +194,10 @@ def _known_of(file: LegacyFile, context: Mapping[str, Any]) -> _Lost:
     return _Lost(file.id, frozenset(name for name in names if "." in name), sha256, size, duration)
 
 
-def _reopen(catalog: Catalog, match: Match, folder: Path) -> None:
-    """Give a lost file another try, with the evidence of its loss kept."""
-    with catalog.write() as session:
-        file = session.get_one(LegacyFile, match.file_id, populate_existing=True)
-        if file.state != MediaState.LOST:
-            return
-        file.state = MediaState.PENDING
-        file.evidence = {
-            **file.evidence,
-            "lost_because": file.message,
-            "brought": {
-                "name": str(match.path.relative_to(folder)),
-                "matched_by": match.by,
-                "when": utc_now().isoformat(timespec="seconds"),
-            },
-        }
-        file.updated_at = utc_now()
+def _evidence(match: Match, folder: Path) -> dict[str, str]:
+    """What is kept about a file that was brought."""
+    return {
+        "name": str(match.path.relative_to(folder)),
+        "matched_by": match.by,
+        "when": utc_now().isoformat(timespec="seconds"),
+    }

@@ -6,7 +6,7 @@ transaction that says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -67,17 +67,21 @@ class LegacyRescuer:
         file_ids: Sequence[str],
         *,
         open_local: OpenLocal | None = None,
+        brought: Mapping[str, Mapping[str, Any]] | None = None,
         run_id: str | None = None,
         patience: timedelta = timedelta(),
     ) -> list[Outcome]:
         """Rescue every file, in the order given; outcomes in the same order, findings settled.
+
+        ``brought`` names files that are lost and come back by other means than their link, each with what is to
+        be kept as evidence of that; until their bytes are durable they stay lost.
 
         A failure of one never touches another. Raises only what makes every rescue senseless (CatalogError).
         """
         saga = Saga(self.catalog, self.storage, self.spool, self.concurrency, self.lease, self.observer)
         outcomes = saga.run(
             file_ids,
-            lambda file_id: _LegacyCargo(file_id, self, open_local),
+            lambda file_id: _LegacyCargo(file_id, self, open_local, (brought or {}).get(file_id)),
             run_id=run_id,
             patience=patience,
         )
@@ -127,13 +131,20 @@ def _settle_some(session: Session, file: LegacyFile) -> int:
 class _LegacyCargo:
     """One row of ``legacy_file`` and the findings that name it."""
 
-    def __init__(self, file_id: str, tools: LegacyRescuer, open_local: OpenLocal | None) -> None:
+    def __init__(
+        self,
+        file_id: str,
+        tools: LegacyRescuer,
+        open_local: OpenLocal | None,
+        brought: Mapping[str, Any] | None,
+    ) -> None:
         self.id = file_id
         self.resource = f"legacy:{file_id}"
         self.row: LegacyFile
         """As it was read when the try began; only ``refresh`` brings it up to date."""
         self._tools = tools
         self._open_local = open_local
+        self._brought = brought
 
     @property
     def kind(self) -> str:
@@ -155,7 +166,7 @@ class _LegacyCargo:
         self.row = session.get_one(LegacyFile, self.id, populate_existing=True)
         if self.row.state == MediaState.STORED:
             return Outcome(self.id, Result.SKIPPED)
-        if self.row.state == MediaState.LOST:
+        if self.row.state == MediaState.LOST and self._brought is None:
             reason = Reason(self.row.reason) if self.row.reason in set(Reason) else None
             return Outcome(self.id, Result.LOST, reason, self.row.message)
         return None
@@ -225,6 +236,8 @@ class _LegacyCargo:
         row.proof = copy.proof
         row.etag = copy.etag
         row.facts = asdict(copy.facts) if copy.facts is not None else {}
+        if self._brought is not None:
+            row.evidence = {**row.evidence, "lost_because": row.message, "brought": dict(self._brought)}
         row.stored_at = row.updated_at = now
         row.temporary_url = None
         row.next_attempt_at = None
@@ -247,6 +260,10 @@ class _LegacyCargo:
         run_id: str | None,
     ) -> None:
         row = session.get_one(LegacyFile, self.id, populate_existing=True)
+        if self._brought is not None:
+            message = f"what was brought could not be taken: {failure.message}"
+            self._note(session, "failed_try", message, run_id, reason=str(failure.reason))
+            return
         row.reason = str(failure.reason)
         row.message = redact(failure.message)
         row.evidence = {**row.evidence, **journal.redacted_json(failure.evidence)}
