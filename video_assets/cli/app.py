@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from video_assets import __version__, urls
-from video_assets.cli import acting, config, demo, dev, doctor, looking, serving, submitting
+from video_assets.cli import (
+    acting,
+    config,
+    demo,
+    dev,
+    doctor,
+    legacy_guarding,
+    legacy_running,
+    legacy_undoing,
+    looking,
+    proof,
+    serving,
+    submitting,
+)
 from video_assets.cli import legacy as legacy_commands
 from video_assets.cli import storage as storage_commands
 from video_assets.cli import urls as url_commands
@@ -52,7 +65,10 @@ acting.mount(app)
 doctor.mount(app)
 app.add_typer(storage_commands.app, name="storage")
 app.add_typer(url_commands.app, name="urls")
+for legacy_part in (legacy_running, legacy_undoing, legacy_guarding):
+    legacy_part.mount(legacy_commands.app)
 app.add_typer(legacy_commands.app, name="legacy")
+app.add_typer(proof.app, name="proof")
 app.add_typer(config.app, name="config")
 serving.mount(app)
 dev.mount(app)

@@ -23,6 +23,7 @@ from video_assets.catalog.audit import audit_persisted_urls
 from video_assets.catalog.models import utc_now
 from video_assets.legacy import merkle
 from video_assets.legacy.config import Source
+from video_assets.legacy.folders import DOCUMENT_TABLE
 from video_assets.legacy.full_scan import SourceScan, scan_source
 from video_assets.legacy.merkle import Inclusion, Leaves
 from video_assets.legacy.other_stores import StoreScan
@@ -242,8 +243,10 @@ def _verify_row(document: Mapping[str, Any], public_key: str | None) -> Verifica
 
 
 def verify_against(found: Verification, source: str, url: str, scratch: Path) -> None:
-    """Scan the source's database again and compare: adds to ``found``. Raises SourceError."""
+    """Scan the source's database again and compare: adds to ``found``. Raises SourceError, ProofInvalid."""
     part = _part(found.document, source)
+    if DOCUMENT_TABLE in part["tables"]:
+        raise ProofInvalid(f"source {source!r} is a folder; only a database is compared")
     again = Source.model_validate(
         {
             "name": source,

@@ -1,0 +1,283 @@
+"""``legacy run``: saves the files behind the findings, deadline first, and rewrites rows when it is told to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from video_assets.catalog.models import utc_now
+from video_assets.cli.failures import CommandFailed, ExitCode
+from video_assets.cli.legacy import ConfigOption, SourceArguments, Stop, load
+from video_assets.cli.output import (
+    JsonOption,
+    cell,
+    console,
+    deadline_text,
+    duration_text,
+    note,
+    print_json,
+    say,
+    size_text,
+    table,
+)
+from video_assets.legacy.batches import OpenBatch, open_batches, plan_batches
+from video_assets.legacy.bring_your_own import bring_your_own
+from video_assets.legacy.config import FILE_NAME, Source
+from video_assets.legacy.errors import SourceError
+from video_assets.legacy.processing import BatchReport, Mode, Progress, process_batch
+from video_assets.services import Services, open_services
+from video_assets.settings import get_settings
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the command to the group ``legacy``."""
+    app.command("run")(run_command)
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What one ``legacy run`` did to one source."""
+
+    source: str
+    mode: Mode
+    run: str
+    batches: int = 0
+    findings: Counter[str] = field(default_factory=Counter)
+    """Findings of the batches that were worked, by state, as they stand now."""
+    files: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
+    seconds: float = 0.0
+    rows: int = 0
+    places: int = 0
+    troubles: Counter[str] = field(default_factory=Counter)
+    diffs: int = 0
+    statements: int = 0
+    written: list[str] = field(default_factory=list)
+    """SQL files."""
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, report: BatchReport) -> None:
+        """Count one batch."""
+        self.batches += 1
+        self.findings.update(report.findings)
+        self.files.update(report.files)
+        self.reasons.update(report.reasons)
+        self.bytes += report.bytes
+        self.seconds += report.seconds
+        self.diffs += report.diffs
+        if report.rewrite is not None:
+            self.rows += report.rewrite.rows
+            self.places += report.rewrite.places
+            self.troubles.update({str(kind): count for kind, count in report.rewrite.troubles.items()})
+        if report.emitted is not None:
+            self.statements += report.emitted.statements
+            self.written += [str(report.emitted.change), str(report.emitted.inverse)]
+        self.problems += report.problems[: max(20 - len(self.problems), 0)]
+
+    @property
+    def waits(self) -> int:
+        """Findings that this run should have settled and did not."""
+        if self.mode is Mode.DRY_RUN:
+            return 0
+        return self.findings["pending"] + (self.findings["saved"] if self.mode is Mode.APPLY else 0)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "source": self.source,
+            "mode": str(self.mode),
+            "run": self.run,
+            "batches": self.batches,
+            "findings": dict(self.findings),
+            "files": dict(self.files),
+            "reasons": dict(self.reasons),
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "rows_rewritten": self.rows,
+            "places_rewritten": self.places,
+            "rows_left": dict(self.troubles),
+            "rows_shown": self.diffs,
+            "statements": self.statements,
+            "files_written": self.written,
+            "problems": self.problems,
+        }
+
+
+def run_command(
+    sources: SourceArguments = None,
+    config: ConfigOption = Path(FILE_NAME),
+    apply: Annotated[bool, typer.Option("--apply", help="Rewrite the rows whose files are safe.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Fetch and change nothing; show what a rewrite would do to each row."),
+    ] = False,
+    emit_sql: Annotated[
+        Path | None,
+        typer.Option("--emit-sql", help="Write the rewrite and its inverse as SQL files into this folder."),
+    ] = None,
+    undoable: Annotated[
+        bool, typer.Option("--undo/--no-undo", help="Keep what rows held before, encrypted with your own key.")
+    ] = True,
+    most: Annotated[int | None, typer.Option("--batches", min=1, help="Stop after so many batches.")] = None,
+    brought: Annotated[
+        Path | None,
+        typer.Option("--bring-your-own", help="Match the files of this folder to what was lost, first."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Save the files behind the findings, what dies soonest first; with --apply rewrite the rows too.
+
+    Without a mode only files are saved and no row is touched. May be stopped and started again at any time.
+    Exit code 1 when something has to wait for a later run.
+
+    \b
+    Examples:
+      video-assets legacy run
+      video-assets legacy run shop --dry-run | less
+      video-assets legacy run shop --apply
+    """
+    chosen_modes = [apply, dry_run, emit_sql is not None]
+    if sum(chosen_modes) > 1:
+        raise CommandFailed("Choose one of --apply, --dry-run and --emit-sql.")
+    mode = Mode.APPLY if apply else Mode.DRY_RUN if dry_run else Mode.EMIT_SQL if emit_sql else Mode.RESCUE
+    chosen = load(config, sources)
+    if brought is not None and len(chosen) != 1:
+        raise CommandFailed("Name one source for --bring-your-own.")
+    services = open_services(get_settings())
+    reports = []
+    try:
+        for source in chosen:
+            if brought is not None:
+                _bring(services, source, brought, dry_run=dry_run, quiet=as_json)
+            reports.append(
+                run_source(services, source, mode, emit_sql=emit_sql, undoable=undoable, most=most, quiet=as_json)
+            )
+            if not as_json:
+                show_run(reports[-1])
+    except SourceError as exc:
+        raise Stop(exc) from None
+    finally:
+        services.catalog.close()
+    if as_json:
+        print_json([report.document() for report in reports])
+    if any(report.waits or report.troubles for report in reports):
+        raise typer.Exit(ExitCode.NEGATIVE)
+
+
+def run_source(
+    services: Services,
+    source: Source,
+    mode: Mode,
+    *,
+    emit_sql: Path | None = None,
+    undoable: bool = True,
+    most: int | None = None,
+    quiet: bool = False,
+) -> RunReport:
+    """Work the open batches of a source off, in the order of dying as it stands each time. Raises SourceError."""
+    run = f"run-{utc_now():%Y%m%dT%H%M%S}-{source.name}"
+    report = RunReport(source.name, mode, run)
+    plan_batches(services.catalog, source.name, size=source.batch_size)
+    done: set[str] = set()
+    while batch := _next(services, source, done):
+        done.add(batch.key)
+        if not quiet and mode is not Mode.DRY_RUN:
+            note(f"{batch.key}: {batch.findings:,} findings, {_when(batch)}")
+        path = None
+        if emit_sql is not None:
+            emit_sql.mkdir(parents=True, exist_ok=True)
+            path = emit_sql / f"{batch.key.replace(':', '-')}.sql"
+        report.add(
+            process_batch(
+                services,
+                source,
+                batch.key,
+                mode=mode,
+                run_id=run,
+                sql_path=path,
+                undoable=undoable,
+                on_progress=None if quiet else _teller(),
+                on_diff=_show_diff if mode is Mode.DRY_RUN and not quiet else None,
+            )
+        )
+        if most is not None and len(done) >= most:
+            break
+    return report
+
+
+def _next(services: Services, source: Source, done: set[str]) -> OpenBatch | None:
+    """The most urgent batch that this run has not worked yet; links die while others are saved."""
+    return next((b for b in open_batches(services.catalog, source.name) if b.key not in done), None)
+
+
+def _when(batch: OpenBatch) -> str:
+    if batch.next_deadline_at is not None:
+        return f"the first link {deadline_text(batch.next_deadline_at)}"
+    return "nobody knows when its links die" if batch.unknown else "its links are dead"
+
+
+def _teller() -> Callable[[Progress], None]:
+    def tell(progress: Progress) -> None:
+        if progress.done < progress.total:
+            note(f"  {progress.step}: {progress.done:,} of {progress.total:,}")
+
+    return tell
+
+
+def _show_diff(diff: str) -> None:
+    if diff:
+        typer.echo(diff)
+
+
+def show_run(report: RunReport) -> None:
+    """A run for people."""
+    if report.mode is Mode.DRY_RUN:
+        note(f"{report.source}: {report.diffs:,} rows would change; nothing was changed.")
+        return
+    if not report.batches:
+        say(f"{report.source}: nothing is left to do.")
+        return
+    made = table(
+        "batches", ">stored", ">there already", ">lost", ">waiting", ">rows rewritten", title=report.source
+    )
+    files = report.files
+    made.add_row(
+        cell(f"{report.batches:,}"),
+        *(cell(f"{files[word]:,}", style) for word, style in
+          (("stored", "green"), ("skipped", ""), ("lost", "red"), ("waiting", "yellow"))),
+        cell(f"{report.rows:,}"),
+    )  # fmt: skip
+    console().print(made)
+    say(f"{size_text(report.bytes)} in {duration_text(report.seconds)}; run {report.run}")
+    for reason, count in report.reasons.most_common():
+        say(f"  {count:,} × {reason}")
+    for kind, count in report.troubles.most_common():
+        say(f"  {count:,} rows not rewritten: {kind.replace('_', ' ')}")
+    for problem in report.problems:
+        note(f"  {problem}")
+    for path in report.written:
+        note(f"Wrote {path}")
+    if report.mode is Mode.RESCUE and report.findings["saved"]:
+        say(
+            "The files are safe and no row was touched. Next: --dry-run to see the changes, --apply to make them."
+        )
+
+
+def _bring(services: Services, source: Source, folder: Path, *, dry_run: bool, quiet: bool) -> None:
+    report = bring_your_own(services, source.name, folder, dry_run=dry_run)
+    if quiet:
+        return
+    for match in report.matched:
+        note(f"{match.path.name} is {match.file_id} (by {match.by})")
+    for problem in report.failed.values():
+        note(problem)
+    say(
+        f"{report.looked_at:,} files looked at, {len(report.matched):,} were lost here, {report.saved:,} saved, "
+        f"{len(report.unmatched):,} belong to nothing that was lost"
+    )
