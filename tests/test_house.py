@@ -108,7 +108,7 @@ SECRETS = re.compile(
     )
 )
 PLACES = re.compile(
-    "|".join(("/work" + "/", "/ro" + "ot/", "/home/" + r"[a-z]+/", r"pypi\.o" + "rg", "pythonhosted"))
+    "|".join(("/work" + "/", "/ro" + "ot/", "/home/" + r"[a-z]+/", r"pypi\.o" + "rg", "pythonh" + "osted"))
 )
 
 

@@ -113,12 +113,12 @@ def standing(
     stored = sum(o.state == MediaState.STORED for o in wanted)
     kept = f" {stored} of its videos {'is' if stored == 1 else 'are'} durable." if stored else ""
     if lost:
-        gone = lost[0].reason in (Reason.SOURCE_EXPIRED, Reason.SOURCE_GONE, Reason.SOURCE_REFUSED)
+        gone = all(o.reason in (Reason.SOURCE_EXPIRED, Reason.SOURCE_GONE, Reason.SOURCE_REFUSED) for o in lost)
         return Standing(G.EXPIRED if gone else G.FAILED, lost[0].reason, (lost[0].message or "") + kept)
     if failed:
         reason = failed[0].failure_code or str(Reason.PROVIDER_REFUSED)
         # The provider forgot the job before its output could be seen: gone, not refused.
-        status = G.EXPIRED if reason == Reason.SOURCE_GONE else G.FAILED
+        status = G.EXPIRED if all(j.failure_code == Reason.SOURCE_GONE for j in failed) else G.FAILED
         return Standing(status, reason, (failed[0].failure_message or "The provider's job failed.") + kept)
     if unconfirmed:
         return Standing(G.FAILED, Reason.SUBMISSION_UNCONFIRMED, (unconfirmed[0].failure_message or "") + kept)
