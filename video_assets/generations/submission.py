@@ -201,6 +201,7 @@ def _send(
             raise SubmissionUncertain(
                 f"{provider.title} did not confirm {job.id}; it is looked for again before anything is sent"
             ) from None
+        _found_again(catalog, job, found, provider, run_id)
         return found
     except ProviderError:
         # Certainly not taken: the intent is withdrawn, the job may be sent again later.
@@ -215,6 +216,7 @@ def _reconcile(
     """Look for a job whose answer was lost. None when it certainly does not exist (it is planned again)."""
     found = _look(catalog, job, spec, provider, run_id, uncertain=None)
     if found is not None:
+        _found_again(catalog, job, found, provider, run_id)
         return found
     if job.intended_at is not None and utc_now() - job.intended_at < RECONCILE_AFTER:
         raise SubmissionUncertain(
@@ -231,6 +233,20 @@ def _reconcile(
             run_id=run_id,
         )
     return None
+
+
+def _found_again(
+    catalog: Catalog, job: ProviderJob, found: JobSnapshot, provider: Provider, run_id: str | None
+) -> None:
+    with catalog.write() as session:
+        journal.record(
+            session,
+            "reconciled",
+            f"the answer to the submission was lost; {provider.title} lists the job as {found.task_id}",
+            generation_id=job.generation_id,
+            job_id=job.id,
+            run_id=run_id,
+        )
 
 
 def _look(

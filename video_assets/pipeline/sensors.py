@@ -115,11 +115,17 @@ def expiring_urls(context: dg.SensorEvaluationContext, services: ServicesParam) 
 def failed_runs(context: dg.RunFailureSensorContext, services: ServicesParam) -> None:
     run = context.dagster_run
     key = run.tags.get("dagster/partition")
+    said = [
+        event.step_failure_data.user_failure_data.description
+        for event in context.get_step_failure_events()
+        if event.step_failure_data.user_failure_data is not None
+    ]
+    why = "; ".join(filter(None, said)) or context.failure_event.message or "the run ended without a word"
     with services.catalog.write() as session:
         journal.record(
             session,
             "run_failed",
-            f"{run.job_name}: {context.failure_event.message or 'the run ended without a word'}",
+            f"{run.job_name}: {why}",
             generation_id=key,
             run_id=run.run_id,
         )
