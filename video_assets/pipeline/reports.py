@@ -70,9 +70,9 @@ def hosted_metadata(services: Services, generation_id: str) -> Metadata:
     if margins:
         found["margin_to_deadline_seconds"] = min(margins)
     if videos:
-        # The posters follow in the same run, under keys that are known already.
-        links = [services.storage.public_url(rendition_key(media.key, "poster")) for media in videos[:4]]
-        found["poster"] = dg.MetadataValue.md("\n".join(f"![poster]({link})" for link in links))
+        # The poster follows in the same run, under a key that is known already.
+        link = services.storage.public_url(rendition_key(videos[0].key, "poster"))
+        found["poster"] = dg.MetadataValue.md(f"![poster]({link})")
     return found
 
 
