@@ -6,14 +6,30 @@ place whose URL changed, or that somebody restored, becomes work again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, case, func, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from video_assets.catalog.columns import storable
@@ -78,6 +94,42 @@ def _insert(session: Session, table: Table) -> Any:
     return insert(table)
 
 
+def _insert_many(session: Session, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Execute an insert for many rows. Through psycopg2 many rows travel in one statement, not one by one."""
+    connection = session.connection()
+    if connection.dialect.driver != "psycopg2":
+        session.execute(statement, rows)
+        return
+    import psycopg2
+    from psycopg2.extras import execute_values
+
+    names = list(rows[0])
+    dialect = connection.dialect
+    compiled = statement.compile(dialect=dialect, column_keys=names)
+    head, values, tail = _VALUES.split(compiled.string, maxsplit=1)
+    order = re.findall(r"%\((\w+)\)s", values)
+    processors = [statement.table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in order]
+    prepared = (
+        tuple(
+            processor(row[name]) if processor is not None else row[name]
+            for name, processor in zip(order, processors, strict=True)
+        )
+        for row in rows
+    )
+    raw: Any = connection.connection
+    try:
+        with raw.cursor() as cursor:
+            execute_values(cursor, f"{head} VALUES %s{tail}", prepared, page_size=500)
+    except psycopg2.Error as exc:
+        # Past SQLAlchemy, its error classes have to be put on by hand: the catalog explains them to people.
+        raise DBAPIError.instance(
+            None, None, exc, psycopg2.Error, hide_parameters=True, dialect=dialect
+        ) from None
+
+
+_VALUES = re.compile(r" VALUES \((.*?)\)(?= ON CONFLICT)", re.DOTALL)
+
+
 def _count(session: Session, table: Table, ids: Iterable[str]) -> int:
     known = 0
     for some in _portions(list(ids)):
@@ -121,22 +173,24 @@ def _record_files(session: Session, source: str, files: Iterable[SeenFile], now:
     known = _count(session, FILES, (row["id"] for row in rows))
     insert = _insert(session, FILES)
     new = insert.excluded
+    # Only columns and constants below: a parameter beside the rows would make each row a statement of its own.
     longer = or_(
         FILES.c.temporary_url.is_(None),
-        _rank(new.deadline_at, now) > _rank(FILES.c.deadline_at, now),
+        _rank(new.deadline_at, new.updated_at) > _rank(FILES.c.deadline_at, new.updated_at),
         and_(
-            _rank(new.deadline_at, now) == _rank(FILES.c.deadline_at, now),
+            _rank(new.deadline_at, new.updated_at) == _rank(FILES.c.deadline_at, new.updated_at),
             new.deadline_at > FILES.c.deadline_at,
         ),
     )
     learns_task = and_(FILES.c.task_id.is_(None), new.task_id.is_not(None))
     # A link that lives may come to light for a file that was given up with a dead one.
-    revived = and_(FILES.c.state == MediaState.LOST.value, new.deadline_at > now)
+    revived = and_(FILES.c.state == _constant(MediaState.LOST), new.deadline_at > new.updated_at)
 
     def better(name: str) -> ColumnElement[Any]:
         return case((longer, new[name]), else_=FILES.c[name])
 
-    session.execute(
+    _insert_many(
+        session,
         insert.on_conflict_do_update(
             index_elements=[FILES.c.id],
             set_={
@@ -147,13 +201,13 @@ def _record_files(session: Session, source: str, files: Iterable[SeenFile], now:
                 "deadline_at": better("deadline_at"),
                 "provider": case((learns_task, new.provider), else_=FILES.c.provider),
                 "task_id": func.coalesce(FILES.c.task_id, new.task_id),
-                "state": MediaState.PENDING.value,
+                "state": _constant(MediaState.PENDING),
                 "reason": case((revived, null()), else_=FILES.c.reason),
                 "next_attempt_at": case((longer, null()), else_=FILES.c.next_attempt_at),
-                "updated_at": now,
+                "updated_at": new.updated_at,
             },
             where=and_(
-                or_(FILES.c.state == MediaState.PENDING.value, revived),
+                or_(FILES.c.state == _constant(MediaState.PENDING), revived),
                 new.temporary_url.is_not(None),
                 or_(longer, learns_task),
             ),
@@ -163,9 +217,17 @@ def _record_files(session: Session, source: str, files: Iterable[SeenFile], now:
     return len(rows) - known
 
 
-def _rank(deadline: ColumnElement[Any], now: datetime) -> ColumnElement[int]:
+def _constant(word: StrEnum) -> ColumnElement[str]:
+    return literal_column(f"'{word.value}'")
+
+
+def _rank(deadline: ColumnElement[Any], now: ColumnElement[Any]) -> ColumnElement[int]:
     """A link that certainly lives is better than one of which nothing is known; a dead one is worst."""
-    return case((deadline.is_(None), 1), (deadline > now, 2), else_=0)
+    return case(
+        (deadline.is_(None), literal_column("1", Integer)),
+        (deadline > now, literal_column("2", Integer)),
+        else_=literal_column("0", Integer),
+    )
 
 
 def _states(session: Session, files: Iterable[str]) -> dict[str, FindingState]:
@@ -198,16 +260,18 @@ def _record_findings(
     # Rewritten after this page was read: what the page shows is older than what is known.
     restored = and_(
         or_(
-            FINDINGS.c.state == FindingState.CHANGED.value,
-            FINDINGS.c.state == FindingState.REWRITTEN.value,
+            FINDINGS.c.state == _constant(FindingState.CHANGED),
+            FINDINGS.c.state == _constant(FindingState.REWRITTEN),
         ),
-        FINDINGS.c.updated_at < read_at,
+        FINDINGS.c.updated_at < new.found_at,
     )
+    excepted = _constant(FindingState.EXCEPTED)
     other_rule = or_(
-        and_(new.state == FindingState.EXCEPTED.value, FINDINGS.c.state != FindingState.EXCEPTED.value),
-        and_(new.state != FindingState.EXCEPTED.value, FINDINGS.c.state == FindingState.EXCEPTED.value),
+        and_(new.state == excepted, FINDINGS.c.state != excepted),
+        and_(new.state != excepted, FINDINGS.c.state == excepted),
     )
-    session.execute(
+    _insert_many(
+        session,
         insert.on_conflict_do_update(
             index_elements=[FINDINGS.c.id],
             set_={
@@ -227,7 +291,7 @@ def _record_findings(
                     "updated_at",
                 )
             },
-            where=or_(and_(other_url, FINDINGS.c.updated_at < read_at), restored, other_rule),
+            where=or_(and_(other_url, FINDINGS.c.updated_at < new.found_at), restored, other_rule),
         ),
         [
             {
@@ -252,7 +316,7 @@ def _record_findings(
                 "reason": None,
                 "message": finding.excepted,
                 "batch": None,
-                "found_at": now,
+                "found_at": read_at,
                 "updated_at": now,
             }
             for finding in findings
