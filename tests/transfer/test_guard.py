@@ -42,6 +42,8 @@ ALLOWED = {
     "https://münchen.example/a": ("xn--mnchen-3ya.example", 443, "/a"),
     "https://MÜNCHEN.example/a": ("xn--mnchen-3ya.example", 443, "/a"),
     "https://例え.jp/a": ("xn--r8jz45g.jp", 443, "/a"),
+    "https://xn--i-7iq.example/a": ("xn--i-7iq.example", 443, "/a"),
+    "https://" + ".".join(["a" * 63] * 3 + ["a" * 61]) + "/": (".".join(["a" * 63] * 3 + ["a" * 61]), 443, "/"),
     "https://93.184.216.34/a": ("93.184.216.34", 443, "/a"),
     "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]:8443/": (
         "2606:2800:21f:cb07:6820:80da:af6b:8b2c",
@@ -80,6 +82,8 @@ REFUSED = {
     "https://cdn.example.com/\x7f": "characters",
     "https://cdn.example.com/\x00": "characters",
     "https://cdn.example.com/\ud800": "characters",
+    "https://cdn.example.com/a\\b": "characters",
+    "https://cdn.example.com/?a=\\b": "characters",
     # User names.
     "https://user@cdn.example.com/": "userinfo",
     "https://user:pass@cdn.example.com/": "userinfo",
@@ -108,6 +112,13 @@ REFUSED = {
     "https://[1.2.3.4]/": "host",
     "https://" + "a" * 64 + ".example.com/": "host",
     "https://" + "a." * 130 + "com/": "host",
+    "https://" + ".".join(["a" * 63] * 3 + ["a" * 62]) + "/": "host",
+    # Labels that claim to encode an international name: nothing, plain ASCII, a control character, full width.
+    "https://xn--.com/": "host",
+    "https://xn--localhost-.com/": "host",
+    "https://xn--a.com/": "host",
+    "https://xn--99999999.com/": "host",
+    "https://xn--" + "１２７".encode("punycode").decode() + ".com/": "host",
     # Look-alikes.
     "http://127。0。0。1/": "host",
     "http://①②⑦.⓪.⓪.①/": "host",
@@ -163,6 +174,8 @@ REFUSED = {
     "http://router.home.arpa/": "name",
     "http://intranet/": "name",
     "http://nas.lan/": "name",
+    "http://localhost6.localdomain6/": "name",
+    "http://metadata.goog/": "name",
 }
 
 SPECIAL = [
@@ -265,7 +278,7 @@ ORDINARY = [
 def test_ordinary_links_are_allowed_and_their_target_is_not_rewritten(url: str) -> None:
     found = judge(url)
     assert found.allowed, found.reason
-    assert (found.reason, found.rule) == (None, None)
+    assert found and (found.reason, found.rule) == (None, None)
     assert (found.host, found.port, found.target) == ALLOWED[url]
     assert found.addresses
 
@@ -273,7 +286,7 @@ def test_ordinary_links_are_allowed_and_their_target_is_not_rewritten(url: str) 
 @pytest.mark.parametrize("url", REFUSED)
 def test_what_must_not_be_fetched_is_refused_by_its_rule(url: str) -> None:
     found = judge(url)
-    assert not found.allowed
+    assert not found and not found.allowed
     assert found.rule == REFUSED[url], found.reason
     assert found.addresses == ()
 

@@ -20,6 +20,7 @@ from video_assets.transfer.addresses import IPAddress, parse_address, why_refuse
 
 DEFAULT_PORTS = (80, 443, 8080, 8443)
 LONGEST_URL = 65_536
+_LONGEST_NAME = 253
 _MOST_ANSWERS = 256
 
 _SCHEME_PORT = {"http": 80, "https": 443}
@@ -31,6 +32,8 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LOCAL_SUFFIXES = (
     "localhost",
     "localdomain",
+    "localdomain4",
+    "localdomain6",
     "local",
     "internal",
     "svc",
@@ -41,6 +44,8 @@ _LOCAL_SUFFIXES = (
     "intranet",
     "lan",
     "private",
+    # The second name of a cloud's metadata service; the first ends in ``.internal``.
+    "metadata.goog",
 )
 
 
@@ -62,6 +67,10 @@ class Verdict:
     addresses: tuple[str, ...] = ()
     target: str = field(default="/", repr=False)
     """What goes on the request line: path and query byte for byte, non-ASCII percent-encoded. A bearer secret."""
+
+    def __bool__(self) -> bool:
+        """True when allowed, so that a refusal is never taken for a yes."""
+        return self.allowed
 
     @property
     def netloc(self) -> str:
@@ -202,26 +211,46 @@ def _ascii_host(host: str) -> str:
     if "%" in host:
         raise _Refused("host", "The host is percent-encoded, which parsers read differently.")
     ascii_host = host.lower() if host.isascii() else _idna(host)
-    labels = ascii_host.removesuffix(".").split(".")
-    if len(ascii_host) > 254 or not all(_LABEL.fullmatch(label) for label in labels):
+    plain = ascii_host.removesuffix(".")
+    labels = plain.split(".")
+    if len(plain) > _LONGEST_NAME or not all(_LABEL.fullmatch(label) for label in labels):
         raise _Refused("host", "The host is not a valid name.")
+    for label in labels:
+        if label.startswith("xn--"):
+            _check_encoded(label.removeprefix("xn--"))
     return ascii_host
+
+
+def _check_encoded(label: str) -> None:
+    """What stands behind ``xn--`` must be the encoding of an international name, and of nothing in disguise."""
+    try:
+        meaning = label.encode().decode("punycode")
+        same = meaning.encode("punycode").decode() == label
+    except (UnicodeError, ValueError, IndexError, OverflowError):
+        same = False
+    if not same or meaning.isascii():
+        raise _Refused("host", "The host is not a valid international name.")
+    _refuse_stand_ins(meaning)
 
 
 def _idna(host: str) -> str:
     """The IDNA 2008 form of an international name; look-alikes of digits, dots and letters are refused."""
-    for char in host:
-        compatible = unicodedata.normalize("NFKC", char)
-        if not char.isascii() and (
-            unicodedata.normalize("NFC", char) != compatible
-            or unicodedata.category(char) in ("Nd", "Nl", "No", "Cf")
-            or compatible.isascii()
-        ):
-            raise _Refused("host", "The host contains characters that stand in for digits, dots or letters.")
+    _refuse_stand_ins(host)
     try:
         return idna.encode(unicodedata.normalize("NFC", host).lower(), strict=True, std3_rules=True).decode()
     except (UnicodeError, ValueError, IndexError):
         raise _Refused("host", "The host is not a valid international name.") from None
+
+
+def _refuse_stand_ins(name: str) -> None:
+    for char in name:
+        compatible = unicodedata.normalize("NFKC", char)
+        if not char.isascii() and (
+            unicodedata.normalize("NFC", char) != compatible
+            or unicodedata.category(char) in ("Nd", "Nl", "No", "Cc", "Cf", "Cs")
+            or compatible.isascii()
+        ):
+            raise _Refused("host", "The host contains characters that stand in for digits, dots or letters.")
 
 
 def _v4_literal(host: str) -> IPAddress | None:
