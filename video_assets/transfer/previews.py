@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,8 +19,11 @@ from video_assets.transfer.verification import copy_from_store
 
 VIDEO_ROLES = ("video", "clip", "captioned")
 
+POSTER_WIDTH = 640
+"""Pixels: enough for a card or a player's first moment, small enough to be shown inline in the Dagster UI."""
+
 RENDITIONS: dict[str, tuple[str, Callable[[Path, Path], MediaFacts]]] = {
-    "poster": ("jpg", poster),
+    "poster": ("jpg", partial(poster, width=POSTER_WIDTH)),
     "preview": ("mp4", preview),
 }
 
