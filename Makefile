@@ -7,10 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test dev lint types check docs clean
+.PHONY: demo demo-legacy test dev lint types check docs clean
 
 demo: $(READY)
 	$(BIN)/video-assets demo
+
+# The whole legacy road on five example databases: discover to proof, undo and redo.
+demo-legacy: $(READY)
+	$(BIN)/video-assets demo-legacy
 
 dev: $(READY)
 	$(BIN)/video-assets dev
@@ -41,4 +45,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) .demo .video_assets .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .demo .demo-legacy .video_assets .pytest_cache .mypy_cache .ruff_cache

@@ -16,6 +16,7 @@ from video_assets.cli import (
     acting,
     config,
     demo,
+    demo_legacy,
     dev,
     doctor,
     legacy_guarding,
@@ -73,6 +74,7 @@ app.add_typer(config.app, name="config")
 serving.mount(app)
 dev.mount(app)
 demo.mount(app)
+demo_legacy.mount(app)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

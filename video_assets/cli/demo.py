@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,6 +18,15 @@ from rich.table import Table
 from rich.text import Text
 
 from video_assets.catalog import GenerationStatus
+from video_assets.cli.demo_stage import (
+    dagster_sentence,
+    demo_settings,
+    look_for_leaks,
+    new_folder,
+    start_afresh,
+    tell_leaks,
+    wait_for_runs,
+)
 from video_assets.cli.failures import CommandFailed, ExitCode
 from video_assets.cli.output import (
     JsonOption,
@@ -33,10 +41,8 @@ from video_assets.cli.output import (
 )
 from video_assets.cli.processes import ChildFailed, Stopped, Supervisor, free_ports, stopping_on_signals
 from video_assets.cli.stack import (
-    HOST,
     Addresses,
     Ports,
-    emulator_environment,
     open_dagster,
     require_free,
     start_stack,
@@ -53,8 +59,6 @@ if TYPE_CHECKING:
     from video_assets.demo.leak_scan import LeakReport
     from video_assets.emulator import Emulator
 
-MARKER = ".video-assets-demo"
-RUNS_SETTLE_SECONDS = 60.0
 WIDE = 190
 """Columns of a terminal that has room for whole links in the table."""
 
@@ -89,12 +93,12 @@ def demo(
     # The warning to back up the generated key is for those who keep what it encrypts.
     logging.getLogger("video_assets.catalog.database").setLevel(logging.ERROR)
     home = home.absolute()
-    _start_afresh(home)
+    start_afresh(home)
     ports = Ports(port_base, port_base + 1, port_base + 2) if port_base else Ports(*free_ports(3))
     require_free({"Dagster UI": ports.dagster, "media server": ports.media, "emulator": ports.emulator})
     with stopping_on_signals() as stop_asked, contextlib.ExitStack() as stack:
-        emulator = stack.enter_context(Emulator(ports.emulator, state_dir=_folder(home / "emulator")))
-        settings = _settings(home, ports, emulator)
+        emulator = stack.enter_context(Emulator(ports.emulator, state_dir=new_folder(home / "emulator")))
+        settings = demo_settings(home, ports, emulator)
         supervisor = stack.enter_context(Supervisor(home / "logs", stop_asked=stop_asked))
         note("Starting the emulator, the media server and Dagster …")
         try:
@@ -115,7 +119,7 @@ def demo(
             )
             if not keep:
                 supervisor.stop()  # before the scan: what is only in memory is written then
-            leaks = _scan(home, emulator)
+            leaks = look_for_leaks([home], emulator)
             _report(evidence, leaks, seconds=time.monotonic() - began, as_json=as_json)
             if keep and not stop_asked.is_set():
                 _keep_up(addresses, supervisor, stop_asked)
@@ -127,43 +131,6 @@ def demo(
             raise CommandFailed(str(exc), ExitCode.UNAVAILABLE) from None
     accounted = all(one.accounted_for for one in evidence) and leaks.clean
     raise typer.Exit(0 if accounted else 1)
-
-
-def _start_afresh(home: Path) -> None:
-    """Empty the folder, if it is one of ours."""
-    if home.exists():
-        if any(home.iterdir()) and not (home / MARKER).is_file():
-            raise CommandFailed(
-                f"{home} is not empty and was not made by the demonstration: give another folder with --home."
-            )
-        shutil.rmtree(home)
-    _folder(home)
-    (home / MARKER).write_text("`video-assets demo` empties this folder at each start.\n", encoding="utf-8")
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _settings(home: Path, ports: Ports, emulator: Emulator) -> Settings:
-    """The settings of the demonstration, made the environment of this process and its children.
-
-    Nobody's own keys, database or bucket take part.
-    """
-    for name in list(os.environ):
-        if name.upper().startswith("VIDEO_ASSETS_") or name == "DAGSTER_HOME":
-            del os.environ[name]
-    os.environ.update(emulator_environment(emulator))
-    os.environ.update(
-        {
-            "VIDEO_ASSETS_HOME": str(home),
-            "VIDEO_ASSETS_MEDIA_PORT": str(ports.media),
-            "VIDEO_ASSETS_PUBLIC_BASE_URL": f"http://{HOST}:{ports.media}/media",
-            "VIDEO_ASSETS_POLL_INTERVAL_SCALE": "0.2",
-        }
-    )
-    return Settings(_env_file=None)
 
 
 def _announce(addresses: Addresses, *, seconds: float) -> None:
@@ -203,9 +170,9 @@ def _perform(
             say()
             note("Settled. Now every source link dies, and the durable copies are fetched and decoded …")
         with open_dagster(addresses.dagster_home) as instance:
-            _wait_for_runs(instance, supervisor)
+            wait_for_runs(instance, supervisor)
             if not quiet:
-                note(_dagster_sentence(instance))
+                note(dagster_sentence(instance))
             return [
                 gather(
                     scene,
@@ -222,51 +189,9 @@ def _perform(
         services.catalog.close()
 
 
-def _wait_for_runs(instance: DagsterInstance, supervisor: Supervisor) -> None:
-    """Let Dagster finish its checks and previews, so that the UI has the whole picture too."""
-    from dagster import DagsterRunStatus, RunsFilter
-
-    open_statuses = [
-        DagsterRunStatus.QUEUED,
-        DagsterRunStatus.NOT_STARTED,
-        DagsterRunStatus.STARTING,
-        DagsterRunStatus.STARTED,
-    ]
-    with contextlib.suppress(ChildFailed):
-        supervisor.wait_until(
-            lambda: instance.get_runs_count(RunsFilter(statuses=open_statuses)) == 0,
-            "Dagster's last run",
-            timeout=RUNS_SETTLE_SECONDS,
-            every=0.5,
-        )
-
-
-def _dagster_sentence(instance: DagsterInstance) -> str:
-    """What Dagster did meanwhile, its own failures included."""
-    from dagster import DagsterRunStatus, RunsFilter
-
-    failed_runs = instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.FAILURE]))
-    ticks = [
-        tick
-        for state in instance.all_instigator_state()
-        for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id)
-    ]
-    failed_ticks = sum(tick.status.value == "FAILURE" for tick in ticks)
-    return (
-        f"Dagster: {instance.get_runs_count()} runs, {failed_runs} failed (a loss is a failure); "
-        f"{len(ticks)} ticks of sensors and schedules, {failed_ticks} failed."
-    )
-
-
 def _sensor_of(instance: DagsterInstance, run_id: str) -> str | None:
     run = instance.get_run_by_id(run_id)
     return run.tags.get("dagster/sensor_name") if run is not None else None
-
-
-def _scan(home: Path, emulator: Emulator) -> LeakReport:
-    from video_assets.demo.leak_scan import scan
-
-    return scan([home], emulator.issued_secrets())
 
 
 def _report(evidence: Sequence[Evidence], leaks: LeakReport, *, seconds: float, as_json: bool) -> None:
@@ -288,7 +213,7 @@ def _report(evidence: Sequence[Evidence], leaks: LeakReport, *, seconds: float, 
     for one in evidence:
         for problem in one.problems:
             out.print(cell(f"✗ “{one.scene}”: {problem}", "bold red"))
-    _tell_leaks(leaks)
+    tell_leaks(leaks)
     safe = sum(one.status == GenerationStatus.COMPLETED for one in evidence if one.accounted_for)
     verdict = f"{accounted} of {len(evidence)} generations safe or accounted for"
     out.print(
@@ -340,18 +265,6 @@ def _table(out: Console, evidence: Sequence[Evidence]) -> Table:
             made.add_row(*row, *link, size_text(file.size), file.sha256[:12], *proofs, plays)
             row, proofs = ["", "", ""], ["", "", ""]  # further versions of the same generation
     return made
-
-
-def _tell_leaks(leaks: LeakReport) -> None:
-    looked = f"{leaks.secrets} secrets in {leaks.files} files and {leaks.values} database values"
-    if leaks.clean:
-        say(f"No temporary link and no key was left behind: looked for {looked}.")
-        return
-    for leak in leaks.leaks[:20]:
-        console().print(cell(f"✗ secret {leak.fingerprint} stands in {leak.path} ({leak.where})", "bold red"))
-    for unread in leaks.unread:
-        console().print(cell(f"✗ could not be read: {unread}", "bold red"))
-    say(f"Looked for {looked}: {len(leaks.leaks)} found.")
 
 
 def _keep_up(addresses: Addresses, supervisor: Supervisor, stop_asked: Event) -> None:
