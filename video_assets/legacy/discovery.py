@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Text, cast, column, func, insp
 from sqlalchemy import table as make_table
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import Inspector
-from sqlalchemy.types import ARRAY, JSON, Boolean, Date, DateTime, Integer, LargeBinary, Numeric, Time, Uuid
+from sqlalchemy.types import ARRAY, JSON, Boolean, Date, DateTime, Integer, Numeric, Time, Uuid
 
 from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Reading
@@ -24,7 +24,7 @@ from video_assets.legacy.connecting import SourceDatabase, open_database
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.places import generalised
 from video_assets.legacy.scanning import host_of
-from video_assets.legacy.tables import moment_of
+from video_assets.legacy.tables import is_binary, moment_of
 from video_assets.urls import find, redact
 from video_assets.urls.second_look import only_plain
 
@@ -244,7 +244,7 @@ class _Look:
             table.created_at = _named(columns, _CREATED)
             table.changed_at = _named(columns, _CHANGED)
             for entry in columns:
-                if isinstance(entry["type"], LargeBinary):
+                if is_binary(entry["type"]):
                     self.blobs[entry["name"]] = BlobPlace(table.name, entry["name"])
                 elif self._may_hold_text(entry):
                     self._texts.append(entry["name"])

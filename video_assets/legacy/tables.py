@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy import table as make_table
 from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.exc import NoSuchTableError
-from sqlalchemy.types import JSON, LargeBinary
+from sqlalchemy.types import JSON, TypeEngine
 
 from video_assets.legacy.config import Column, Table
 from video_assets.legacy.connecting import SourceDatabase
@@ -225,7 +225,7 @@ def _shape(database: SourceDatabase, inspector: Inspector, config: Table) -> Tab
         key=key,
         key_is_proven=proven,
         json_columns=frozenset(n for n, entry in columns.items() if isinstance(entry["type"], JSON)),
-        blob_columns=frozenset(n for n, entry in columns.items() if isinstance(entry["type"], LargeBinary)),
+        blob_columns=frozenset(n for n, entry in columns.items() if is_binary(entry["type"])),
         is_view=is_view,
         lengths={n: length for n, entry in columns.items() if (length := getattr(entry["type"], "length", None))},
     )
@@ -295,6 +295,14 @@ def _prove_key(database: SourceDatabase, connection: Connection, shape: TableSha
             f"source {database.name!r}: in {shape.name!r} several rows share one key ({called}); add columns to "
             "the key until it tells them apart"
         )
+
+
+def is_binary(kind: TypeEngine[Any]) -> bool:
+    """Whether a column holds bytes. MySQL's BLOB types are no LargeBinary to SQLAlchemy."""
+    try:
+        return kind.python_type is bytes
+    except NotImplementedError:
+        return False
 
 
 def moment_of(value: Any) -> datetime | None:
