@@ -11,25 +11,22 @@ from hypothesis import strategies as st
 from video_assets.urls import classify, find, schemes
 from video_assets.urls.second_look import is_plain, only_plain
 
-NAMES = sorted(
-    {name.strip("*-") or "x" for scheme in schemes.SCHEMES for name in (*scheme.needs, *scheme.any_of)}
-)
-HOSTS = sorted({host for scheme in schemes.SCHEMES for host in scheme.hosts}) + [
-    "cdn.example.com", "EXAMPLE.com", "files2.heygen.ai", "tempfile.aiquickdraw.com", "localhost", "10.0.0.1",
-]  # fmt: skip
+NAMES = sorted({name.strip("*-") or "x" for each in schemes.SCHEMES for name in (*each.needs, *each.any_of)})
+HOSTS = [
+    *sorted({host for scheme in schemes.SCHEMES for host in scheme.hosts}),
+    *("cdn.example.com", "EXAMPLE.com", "files2.heygen.ai", "tempfile.aiquickdraw.com", "localhost", "10.0.0.1"),
+]
 HINTS = sorted({scheme.hint for scheme in schemes.SCHEMES if scheme.hint})
+INNER = ["eyJhbGciOiJIUzI1NiJ9", "aHR0cHM6Ly9hLmIvYz9zaWc9YWFh", "http:", "https%3A%2F%2Fx", "a=b"]
 
 words = st.one_of(
     st.text("abcXYZ019._~-", max_size=24),
     st.text("0123456789abcdef", min_size=30, max_size=66),
-    st.sampled_from(
-        [*HINTS, "eyJhbGciOiJIUzI1NiJ9", "aHR0cHM6Ly9hLmIvYz9zaWc9YWFh", "http:", "https%3A%2F%2Fx", "a=b"]
-    ),
+    st.sampled_from([*HINTS, *INNER]),
     st.integers(0, 2_000_000_000).map(str),
 )
-names = st.one_of(
-    st.sampled_from(NAMES), st.sampled_from(NAMES).map(str.upper), st.text("abvtokensig_-", max_size=9)
-)
+known = st.sampled_from(NAMES)
+names = st.one_of(known, known.map(str.upper), st.text("abvtokensig_-", max_size=9))
 queries = st.lists(st.tuples(names, words), max_size=3).map(lambda some: "&".join(f"{k}={v}" for k, v in some))
 
 
