@@ -278,7 +278,8 @@ ORDINARY = [
 def test_ordinary_links_are_allowed_and_their_target_is_not_rewritten(url: str) -> None:
     found = judge(url)
     assert found.allowed, found.reason
-    assert found and (found.reason, found.rule) == (None, None)
+    assert found
+    assert (found.reason, found.rule) == (None, None)
     assert (found.host, found.port, found.target) == ALLOWED[url]
     assert found.addresses
 
@@ -286,7 +287,8 @@ def test_ordinary_links_are_allowed_and_their_target_is_not_rewritten(url: str) 
 @pytest.mark.parametrize("url", REFUSED)
 def test_what_must_not_be_fetched_is_refused_by_its_rule(url: str) -> None:
     found = judge(url)
-    assert not found and not found.allowed
+    assert not found
+    assert not found.allowed
     assert found.rule == REFUSED[url], found.reason
     assert found.addresses == ()
 
