@@ -14,7 +14,6 @@ import pytest
 
 from video_assets.legacy.config import load_sources
 
-
 PROGRAM = "import sys; from video_assets.cli import main; sys.exit(main())"
 
 

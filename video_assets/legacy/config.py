@@ -195,8 +195,6 @@ class Reading(_Part):
     statement_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
     lock_timeout_seconds: Annotated[float, Field(gt=0)] = 2.0
     connect_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
-    workers: Annotated[int, Field(ge=0, le=64)] | None = None
-    """Processes that search the text; 0 searches in the reading process, unset decides by the size."""
 
 
 class Rates(_Part):
