@@ -21,12 +21,11 @@ from video_assets.catalog.legacy import LedgerEntry, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
 from video_assets.legacy.batches import plan_batches
 from video_assets.legacy.config import Source
-from video_assets.legacy.connecting import connect
 from video_assets.legacy.files import settle_findings
 from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.ledger import Images
-from video_assets.legacy.planning import Planner
 from video_assets.legacy.rewriting import Rewriter, RewriteReport
+from video_assets.legacy.tools import open_rows
 from video_assets.legacy.undo import Selection, Undoer, UndoReport
 from video_assets.settings import Settings
 from video_assets.storage import DurableStorage, open_storage
@@ -120,13 +119,9 @@ class Bench:
     def rewrite(self, *, images: Images | None = None, run: str | None = None) -> RewriteReport:
         self.runs += 1
         with ExitStack() as stack:
-            reader = stack.enter_context(connect(self.source))
-            writer = stack.enter_context(connect(self.source, for_writing=True))
             rewriter = Rewriter(
                 self.catalog,
-                Planner(self.source, reader),
-                reader,
-                writer,
+                stack.enter_context(open_rows(self.source)),
                 images=images or Images(KEY, timedelta(days=30)),
                 run=run or f"run-{self.runs}",
                 observer=self.observer,
@@ -136,14 +131,10 @@ class Bench:
     def undo(self, *, dry_run: bool = False, key: SecretStr = KEY, **selection: Any) -> UndoReport:
         self.runs += 1
         with ExitStack() as stack:
-            reader = stack.enter_context(connect(self.source))
-            writer = stack.enter_context(connect(self.source, for_writing=True))
             undoer = Undoer(
                 self.catalog,
                 self.storage,
-                Planner(self.source, reader),
-                reader,
-                writer,
+                stack.enter_context(open_rows(self.source)),
                 images=Images(key, timedelta(days=30)),
                 run=f"undo-{self.runs}",
                 observer=self.observer,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,12 +15,9 @@ from video_assets.cli.output import JsonOption, cell, console, print_json, say
 from video_assets.cli.proof import row_key
 from video_assets.legacy.batches import plan_batches
 from video_assets.legacy.config import FILE_NAME, Source
-from video_assets.legacy.connecting import connect, open_database
 from video_assets.legacy.errors import SourceError
-from video_assets.legacy.ledger import Images
-from video_assets.legacy.planning import Planner
 from video_assets.legacy.standing_guard import installed_guards
-from video_assets.legacy.undo import Selection, Undoer, UndoReport, redo
+from video_assets.legacy.undo import Selection, UndoReport, redo, undo_rewrites
 from video_assets.services import Services, open_services
 from video_assets.settings import get_settings
 
@@ -88,23 +84,8 @@ def undo_source(services: Services, source: Source, selection: Selection, *, dry
             f"A standing guard refuses the old values of {source.name!r}: run `video-assets legacy guard remove "
             f"{source.name}` first."
         )
-    images = Images(services.settings.ledger_key, source.before_images)
-    with ExitStack() as stack:
-        # Never the replica: what is given back must be what stands there now.
-        reader = stack.enter_context(
-            open_database(source.writing_url(), name=source.name, reading=source.reading)
-        )
-        writer = stack.enter_context(connect(source, for_writing=True))
-        undoer = Undoer(
-            services.catalog,
-            services.storage,
-            Planner(source, reader),
-            reader,
-            writer,
-            images=images,
-            run=f"undo-{utc_now():%Y%m%dT%H%M%S}-{source.name}",
-        )
-        return undoer.undo(selection, dry_run=dry_run)
+    run = f"undo-{utc_now():%Y%m%dT%H%M%S}-{source.name}"
+    return undo_rewrites(services, source, selection, run_id=run, dry_run=dry_run)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

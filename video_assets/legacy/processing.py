@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -23,19 +23,19 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.batches import OPEN_STATES, findings_of
 from video_assets.legacy.blobs import read_blob
 from video_assets.legacy.config import Source
-from video_assets.legacy.connecting import SourceDatabase, connect
 from video_assets.legacy.diffs import row_diff
+from video_assets.legacy.documents import FolderDocuments, inside
 from video_assets.legacy.editing import Durable
 from video_assets.legacy.emit_sql import EmittedFiles, SqlFiles
-from video_assets.legacy.errors import SourceError, SourceReadOnly
 from video_assets.legacy.files import LegacyRescuer, OpenLocal, storage_key
 from video_assets.legacy.ledger import Images
 from video_assets.legacy.planning import PlannedRow, Planner, durable_copy, load_work, rows_of
+from video_assets.legacy.reconciling import mark
 from video_assets.legacy.resurrection import path_name
 from video_assets.legacy.rewriting import RewriteObserver, Rewriter, RewriteReport
 from video_assets.legacy.scanning import BLOB_SCHEME, FOLDER_SCHEME
 from video_assets.legacy.tables import decode_key
-from video_assets.legacy.tools import Tools, open_primary, open_rescuer
+from video_assets.legacy.tools import Tools, open_primary, open_rescuer, open_rows, refuse_read_only
 from video_assets.storage.durable import DurableStorage
 from video_assets.transfer.cargo import Observer, Outcome, Result
 from video_assets.transfer.staging import file_blocks
@@ -132,22 +132,16 @@ def process_batch(
     if mode is Mode.APPLY and undoable:
         images = Images(services.settings.ledger_key, source.before_images)
     with ExitStack() as cleanup:
-        reader = None
-        if source.kind == "database":
-            reader = cleanup.enter_context(open_primary(source))
-            planner = Planner(source, reader)
-            if mode is Mode.APPLY:
-                writer = cleanup.enter_context(connect(source, for_writing=True))
-                _refuse_read_only(services.catalog, source, writer, batch_key)
+        if mode is Mode.APPLY:
+            rows = cleanup.enter_context(open_rows(source))
+            refuse_read_only(rows, _tables_of(services.catalog, batch_key))
         if mode is not Mode.DRY_RUN:
             rescuer = cleanup.enter_context(open_rescuer(services, observer))
-            _rescue(rescuer, source, reader, batch_key, report, run, patience, on_progress)
-        if reader is not None and mode is Mode.APPLY:
+            _rescue(rescuer, source, batch_key, report, run, patience, on_progress)
+        if mode is Mode.APPLY:
             rewriter = Rewriter(
                 services.catalog,
-                planner,
-                reader,
-                writer,
+                rows,
                 images=images,
                 run=run,
                 observer=rewrite_observer,
@@ -155,29 +149,22 @@ def process_batch(
             )
             report.rewrite = rewriter.rewrite(batch=batch_key)
             report.problems += report.rewrite.examples
-        elif reader is not None and mode is Mode.DRY_RUN:
-            for planned in _plans(services, planner, source, batch_key, foresee=True):
+            _settle_moved(services.catalog, batch_key)
+        elif mode is Mode.DRY_RUN:
+            for planned in _plans(services, _planner(source, cleanup), source, batch_key, foresee=True):
                 report.diffs += 1
                 if on_diff is not None:
                     on_diff(row_diff(planned))
-        elif reader is not None and mode is Mode.EMIT_SQL:
-            with SqlFiles(reader, sql_path or Path(f"{batch_key.replace(':', '-')}.sql")) as files:
-                for planned in _plans(services, planner, source, batch_key, foresee=False):
-                    files.add(planner.access(planned.work.table), planned)
-            report.emitted = files.finished()
+        elif mode is Mode.EMIT_SQL and source.kind == "database":
+            report.emitted = _emit(services, source, batch_key, sql_path)
     _conclude(services.catalog, batch_key, report)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _refuse_read_only(catalog: Catalog, source: Source, writer: SourceDatabase, batch: str) -> None:
-    """Find out before the first download that the rows cannot be rewritten. Raises SourceReadOnly."""
+def _tables_of(catalog: Catalog, batch: str) -> Sequence[str]:
     with catalog.read() as session:
-        statement = select(LegacyFinding.table_name).where(LegacyFinding.batch == batch).distinct()
-        tables = session.exec(statement).all()
-    for table in tables:
-        if (why := writer.why_not_writable(table)) is not None:
-            raise SourceReadOnly(f"{why}; nothing was changed (use --emit-sql, or a user who may write)")
+        return session.exec(select(LegacyFinding.table_name).where(LegacyFinding.batch == batch).distinct()).all()
 
 
 # -- files ----------------------------------------------------------------------------------------------------
@@ -186,7 +173,6 @@ def _refuse_read_only(catalog: Catalog, source: Source, writer: SourceDatabase, 
 def _rescue(
     rescuer: LegacyRescuer,
     source: Source,
-    reader: SourceDatabase | None,
     batch: str,
     report: BatchReport,
     run: str,
@@ -195,7 +181,19 @@ def _rescue(
 ) -> None:
     with rescuer.catalog.read() as session:
         ids = list(dict.fromkeys(finding.file_id for finding in findings_of(session, batch)))
-    open_local = _local_files(rescuer.catalog, source, reader)
+    with _local_files(rescuer.catalog, source) as open_local:
+        _rescue_files(rescuer, ids, open_local, report, run, patience, on_progress)
+
+
+def _rescue_files(
+    rescuer: LegacyRescuer,
+    ids: Sequence[str],
+    open_local: OpenLocal,
+    report: BatchReport,
+    run: str,
+    patience: timedelta,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
     outcomes: dict[str, Outcome] = {}
     for start in range(0, len(ids), FILES_AT_ONCE):
         some = ids[start : start + FILES_AT_ONCE]
@@ -233,42 +231,62 @@ def _pending(catalog: Catalog, outcomes: dict[str, Outcome]) -> list[str]:
     return pending
 
 
-def _local_files(catalog: Catalog, source: Source, reader: SourceDatabase | None) -> OpenLocal:
+@contextmanager
+def _local_files(catalog: Catalog, source: Source) -> Iterator[OpenLocal]:
     """How the bytes of BLOBs and of a folder's files are read."""
-    planner = None if reader is None else Planner(source, reader)
+    with ExitStack() as cleanup:
+        reader = cleanup.enter_context(open_primary(source)) if source.kind == "database" else None
+        planner = None if reader is None else Planner(source, reader)
 
-    def open_local(file: LegacyFile) -> Iterable[bytes] | None:
-        if file.scheme not in (BLOB_SCHEME, FOLDER_SCHEME):
-            return None
-        with catalog.read() as session:
-            finding = session.exec(
-                select(LegacyFinding).where(LegacyFinding.file_id == file.id).order_by(col(LegacyFinding.id))
-            ).first()
-        if finding is None:
-            return None
-        key = decode_key(finding.row_key)
-        if file.scheme == FOLDER_SCHEME:
-            return file_blocks(_inside(source.path(), str(key[0])))
-        assert reader is not None, "a BLOB stands in a database"
-        assert planner is not None
-        return read_blob(reader, planner.access(finding.table_name), key, finding.column_name)
+        def open_local(file: LegacyFile) -> Iterable[bytes] | None:
+            if file.scheme not in (BLOB_SCHEME, FOLDER_SCHEME):
+                return None
+            with catalog.read() as session:
+                finding = session.exec(
+                    select(LegacyFinding).where(LegacyFinding.file_id == file.id).order_by(col(LegacyFinding.id))
+                ).first()
+            if finding is None:
+                return None
+            key = decode_key(finding.row_key)
+            if reader is None or planner is None:
+                return file_blocks(inside(source.path(), str(key[0])))
+            return read_blob(reader, planner.access(finding.table_name), key, finding.column_name)
 
-    return open_local
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """The file ``name`` of ``folder``. Raises SourceError for one outside of it."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise SourceError(f"{name!r} is not inside the folder of the source")
-    return path
+        yield open_local
 
 
 # -- rows -----------------------------------------------------------------------------------------------------
 
 
+def _planner(source: Source, cleanup: ExitStack) -> Planner | FolderDocuments:
+    """Who says what rows become, without writing them."""
+    if source.kind == "folder":
+        return FolderDocuments(source)
+    return Planner(source, cleanup.enter_context(open_primary(source)))
+
+
+def _emit(services: Tools, source: Source, batch: str, path: Path | None) -> EmittedFiles:
+    with open_primary(source) as reader:
+        planner = Planner(source, reader)
+        with SqlFiles(reader, path or Path(f"{batch.replace(':', '-')}.sql")) as files:
+            for planned in _plans(services, planner, source, batch, foresee=False):
+                files.add(planner.access(planned.work.table), planned)
+        return files.finished()
+
+
+def _settle_moved(catalog: Catalog, batch: str) -> None:
+    """Files of a folder are done when they are stored: no row names them, and they stay in place."""
+    with catalog.write() as session:
+        statement = select(LegacyFinding.id).where(
+            LegacyFinding.batch == batch,
+            LegacyFinding.state == FindingState.SAVED,
+            LegacyFinding.scheme == FOLDER_SCHEME,
+        )
+        mark(session, session.exec(statement).all(), FindingState.REWRITTEN)
+
+
 def _plans(
-    services: Tools, planner: Planner, source: Source, batch: str, *, foresee: bool
+    services: Tools, planner: Planner | FolderDocuments, source: Source, batch: str, *, foresee: bool
 ) -> Iterator[PlannedRow]:
     """The rows of a batch that would change. ``foresee``: as if every pending file were stored already."""
     states = (FindingState.SAVED, FindingState.PENDING) if foresee else (FindingState.SAVED,)

@@ -12,30 +12,26 @@ from sqlmodel import Session, col
 from video_assets.catalog import Catalog
 from video_assets.catalog.legacy import FindingState, LedgerEntry, LedgerOutcome, LegacyFinding
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.applying import read_now
-from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.errors import SourceMismatch
 from video_assets.legacy.ledger import Pen, confirm, open_entries
-from video_assets.legacy.planning import Planner
+from video_assets.legacy.rows import Rows
 from video_assets.legacy.values import Value
 
 STATE_AFTER = {"rewrite": FindingState.REWRITTEN, "undo": FindingState.UNDONE}
 
 
-def reconcile(
-    catalog: Catalog, source: str, planner: Planner, reader: SourceDatabase, pen: Pen
-) -> dict[LedgerOutcome, int]:
-    """Confirm every open entry of ``source``; returns how many of each outcome. Raises SourceError, PenLost.
+def reconcile(catalog: Catalog, rows: Rows, pen: Pen) -> dict[LedgerOutcome, int]:
+    """Confirm every open entry of a source; returns how many of each outcome. Raises SourceError, PenLost.
 
     The value in the source has the digest of *after* (the change was made), of *before* (it was not), or neither
     (somebody changed it since).
     """
     counts: dict[LedgerOutcome, int] = {}
     with catalog.read() as session:
-        entries = open_entries(session, source)
+        entries = open_entries(session, rows.source)
     for (table, row_key), of_row in groupby(entries, key=lambda entry: (entry.table_name, entry.row_key)):
         group = list(of_row)
-        now = _values_now(planner, reader, table, row_key, [entry.column_name for entry in group])
+        now = _values_now(rows, table, row_key, [entry.column_name for entry in group])
         with catalog.write() as session:
             pen.check(session)
             for entry in group:
@@ -47,15 +43,11 @@ def reconcile(
     return counts
 
 
-def _values_now(
-    planner: Planner, reader: SourceDatabase, table: str, row_key: str, names: Sequence[str]
-) -> Mapping[str, Value] | None:
+def _values_now(rows: Rows, table: str, row_key: str, names: Sequence[str]) -> Mapping[str, Value] | None:
     try:
-        access = planner.access(table)
+        return rows.read(table, row_key, dict.fromkeys(names, Value("null")))
     except (SourceMismatch, KeyError):
         return None  # the table left the configuration or the database
-    with reader.connect() as connection:
-        return read_now(connection, access, row_key, dict.fromkeys(names, Value("null")))
 
 
 def _outcome(entry: LedgerEntry, now: Mapping[str, Value] | None) -> LedgerOutcome:

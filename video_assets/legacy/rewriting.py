@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from itertools import islice
 
 from video_assets.catalog import Catalog
 from video_assets.catalog.legacy import FindingState, LedgerOutcome
-from video_assets.legacy.applying import Overtaken, RowChange, RowRefused, TurnedOut, apply_row
-from video_assets.legacy.connecting import SourceDatabase
+from video_assets.legacy.applying import Overtaken, RowChange, RowRefused, TurnedOut
 from video_assets.legacy.editing import Place
 from video_assets.legacy.errors import SourceBusy
 from video_assets.legacy.ledger import MOST_ENTRIES, PEN, ColumnChange, Images, Ledger, Pen, confirm, take_pen
-from video_assets.legacy.planning import ROWS_AT_ONCE, PlannedRow, Planner, load_work, rows_of
+from video_assets.legacy.planning import ROWS_AT_ONCE, PlannedRow, load_work, rows_of
 from video_assets.legacy.reconciling import mark, reconcile
+from video_assets.legacy.rows import Rows
 from video_assets.legacy.scanning import digest
 from video_assets.legacy.values import Value
 from video_assets.urls import find
@@ -99,14 +100,12 @@ class _Row:
 
 
 class Rewriter:
-    """Rewrites rows of one source. ``reader`` and ``writer`` are the same database, opened for each."""
+    """Rewrites the rows of one source."""
 
     def __init__(
         self,
         catalog: Catalog,
-        planner: Planner,
-        reader: SourceDatabase,
-        writer: SourceDatabase,
+        rows: Rows,
         *,
         images: Images | None,
         run: str,
@@ -114,10 +113,8 @@ class Rewriter:
         lease: timedelta = PEN,
     ) -> None:
         self._catalog = catalog
-        self._planner = planner
-        self._reader = reader
-        self._writer = writer
-        self._source = writer.name
+        self._rows = rows
+        self._source = rows.source
         self._ledger = Ledger(catalog, self._source, run, images)
         self._observer = observer
         self._lease = lease
@@ -131,7 +128,7 @@ class Rewriter:
         """
         report = RewriteReport()
         with take_pen(self._catalog, self._source, ttl=self._lease) as pen:
-            found = reconcile(self._catalog, self._source, self._planner, self._reader, pen)
+            found = reconcile(self._catalog, self._rows, pen)
             report.reconciled.update({str(outcome): count for outcome, count in found.items()})
             for rows in _portions(rows_of(self._catalog, self._source, batch=batch)):
                 self._rewrite_rows(rows, report, pen)
@@ -161,7 +158,7 @@ class Rewriter:
         size = columns = 0
         for work in works:
             pen.still()
-            planned = self._planner.plan(work)
+            planned = self._rows.plan(work)
             self._note_missing(planned, report)
             if planned.problem is not None:
                 self._fail(planned, Trouble.TOO_LONG, planned.problem, report)
@@ -264,17 +261,18 @@ class Rewriter:
     def _intend(self, rows: Sequence[_Row], pen: Pen) -> None:
         with self._catalog.write() as session:
             pen.check(session)
-            for row in rows:
-                row.entries = self._ledger.intend(session, column_changes(row.planned, row.change), "rewrite")
+            changes = [column_changes(row.planned, row.change) for row in rows]
+            ids = iter(self._ledger.intend(session, [each for some in changes for each in some], "rewrite"))
+            for row, some in zip(rows, changes, strict=True):
+                row.entries = list(islice(ids, len(some)))
 
     def _change(self, row: _Row, pen: Pen) -> None:
         """Write one row; when the database makes something else of the value, intend exactly that and try again.
 
-        Raises what ``apply_row`` raises, and RowRefused when the database's own value will not do.
+        Raises what ``Rows.apply`` raises, and RowRefused when the database's own value will not do.
         """
-        access = self._planner.access(row.change.table)
         try:
-            apply_row(self._writer, access, row.change)
+            self._rows.apply(row.change)
             return
         except TurnedOut as exc:
             observed = dict(exc.observed)
@@ -288,7 +286,7 @@ class Rewriter:
         row.change = dataclasses.replace(row.change, made_of_it=observed)
         self._intend([row], pen)
         try:
-            apply_row(self._writer, access, row.change)
+            self._rows.apply(row.change)
         except TurnedOut:
             raise RowRefused(
                 f"the database makes another value of a row of {row.change.table} each time: look at its triggers"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Protocol
 
 from video_assets.catalog import Catalog
 from video_assets.legacy.config import Source
-from video_assets.legacy.connecting import SourceDatabase, open_database
+from video_assets.legacy.connecting import SourceDatabase, connect, open_database
+from video_assets.legacy.documents import FolderDocuments
+from video_assets.legacy.errors import SourceReadOnly
 from video_assets.legacy.files import LegacyRescuer
+from video_assets.legacy.planning import Planner
+from video_assets.legacy.rows import DatabaseRows
 from video_assets.providers.base import Provider
 from video_assets.settings import Settings
 from video_assets.storage.durable import DurableStorage
@@ -58,3 +62,20 @@ def open_rescuer(services: Tools, observer: Observer | None = None) -> Iterator[
             observer=observer,
             most_bytes=settings.max_download_bytes,
         )
+
+
+@contextmanager
+def open_rows(source: Source) -> Iterator[DatabaseRows | FolderDocuments]:
+    """The rows of a source, open for writing. Raises SourceError."""
+    if source.kind == "folder":
+        yield FolderDocuments(source)
+        return
+    with open_primary(source) as reader, connect(source, for_writing=True) as writer:
+        yield DatabaseRows(Planner(source, reader), reader, writer)
+
+
+def refuse_read_only(rows: DatabaseRows | FolderDocuments, tables: Iterable[str]) -> None:
+    """Find out before anything is done that rows of ``tables`` cannot be written. Raises SourceReadOnly."""
+    for table in tables:
+        if isinstance(rows, DatabaseRows) and (why := rows.why_not_writable(table)) is not None:
+            raise SourceReadOnly(f"{why}; nothing was changed (use --emit-sql, or a user who may write)")

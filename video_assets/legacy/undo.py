@@ -27,15 +27,14 @@ from video_assets.catalog.legacy import (
     LegacyFinding,
 )
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.applying import Overtaken, RowChange, RowRefused, TurnedOut, apply_row, read_now
+from video_assets.legacy.applying import Overtaken, RowChange, RowRefused, TurnedOut
 from video_assets.legacy.config import Source
-from video_assets.legacy.connecting import SourceDatabase, connect
-from video_assets.legacy.errors import SourceBusy, SourceReadOnly
+from video_assets.legacy.errors import SourceBusy
 from video_assets.legacy.ledger import PEN, ColumnChange, Images, Ledger, Pen, confirm, outcomes, take_pen
-from video_assets.legacy.planning import Planner
 from video_assets.legacy.reconciling import mark, reconcile
 from video_assets.legacy.rewriting import RewriteObserver, RewriteStep
-from video_assets.legacy.tools import Tools, open_primary
+from video_assets.legacy.rows import Rows
+from video_assets.legacy.tools import Tools, open_rows, refuse_read_only
 from video_assets.legacy.values import Value
 from video_assets.storage.durable import DurableStorage, StorageFailed
 
@@ -98,15 +97,13 @@ class _Group:
 
 
 class Undoer:
-    """Gives rows of one source back what they held. ``reader`` and ``writer`` are the same database."""
+    """Gives rows of one source back what they held."""
 
     def __init__(
         self,
         catalog: Catalog,
         storage: DurableStorage,
-        planner: Planner,
-        reader: SourceDatabase,
-        writer: SourceDatabase,
+        rows: Rows,
         *,
         images: Images,
         run: str,
@@ -115,10 +112,8 @@ class Undoer:
     ) -> None:
         self._catalog = catalog
         self._storage = storage
-        self._planner = planner
-        self._reader = reader
-        self._writer = writer
-        self._source = writer.name
+        self._rows = rows
+        self._source = rows.source
         self._images = images
         self._ledger = Ledger(catalog, self._source, run, images)
         self._observer = observer
@@ -132,9 +127,7 @@ class Undoer:
         """
         report = UndoReport()
         with take_pen(self._catalog, self._source, ttl=self._lease) as pen:
-            report.reconciled = sum(
-                reconcile(self._catalog, self._source, self._planner, self._reader, pen).values()
-            )
+            report.reconciled = sum(reconcile(self._catalog, self._rows, pen).values())
             held: set[tuple[str, str]] = set()
             for group in self._groups(selection):
                 place = group.table, group.row_key
@@ -178,9 +171,7 @@ class Undoer:
                 files[file.sha256] = file.id
                 opened = Value("stored", file.sha256)
             after[entry.column_name] = opened
-        access = self._planner.access(group.table)
-        with self._reader.connect() as connection:
-            now = read_now(connection, access, group.row_key, after)
+        now = self._rows.read(group.table, group.row_key, after)
         if now is None:
             return _refused(group, group.entries[0], Refusal.GONE, "the row is gone")
         for entry in group.entries:
@@ -214,11 +205,10 @@ class Undoer:
                 file = session.get_one(LegacyFile, files[sha256])
             return self._storage.read(file.key or ""), file.file_size or 0
 
-        access = self._planner.access(group.table)
         refused: Refused | None = None
         first = group.entries[0]
         try:
-            apply_row(self._writer, access, change, open_stored)
+            self._rows.apply(change, open_stored)
         except Overtaken:
             refused = _refused(group, first, Refusal.CHANGED_SINCE, "it was changed at this very moment")
         except TurnedOut as exc:
@@ -261,16 +251,13 @@ def undo_rewrites(
     Raises what :meth:`Undoer.undo` raises, LedgerKeyMissing, and SourceReadOnly before anything is written.
     """
     images = Images(services.settings.ledger_key, source.before_images)
-    with open_primary(source) as reader, connect(source, for_writing=True) as writer:
-        for table in {selection.table} if selection.table else {table.name for table in source.tables}:
-            if not dry_run and (why := writer.why_not_writable(table)) is not None:
-                raise SourceReadOnly(f"{why}; nothing was changed")
+    with open_rows(source) as rows:
+        if not dry_run:
+            refuse_read_only(rows, [selection.table] if selection.table else [t.name for t in source.tables])
         undoer = Undoer(
             services.catalog,
             services.storage,
-            Planner(source, reader),
-            reader,
-            writer,
+            rows,
             images=images,
             run=run_id or f"undo-{utc_now():%Y%m%dT%H%M%S}",
             observer=observer,

@@ -1,0 +1,53 @@
+"""The rows of a source as a rewrite and an undo see them, whether a database or a folder holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from video_assets.legacy.applying import OpenStored, RowChange, apply_row, read_now
+from video_assets.legacy.connecting import SourceDatabase
+from video_assets.legacy.planning import PlannedRow, Planner, RowWork
+from video_assets.legacy.values import Value
+
+
+class Rows(Protocol):
+    """Reads and writes single rows of one source."""
+
+    @property
+    def source(self) -> str:
+        """Name of the source."""
+
+    def plan(self, work: RowWork) -> PlannedRow:
+        """Read a row as it is now and compute its change. Raises SourceError."""
+
+    def read(self, table: str, row_key: str, like: Mapping[str, Value]) -> dict[str, Value] | None:
+        """The columns of ``like`` as the row holds them now; None when the row is gone. Raises SourceError."""
+
+    def apply(self, change: RowChange, open_stored: OpenStored | None = None) -> None:
+        """Make one change. Raises as ``applying.apply_row`` does."""
+
+
+class DatabaseRows:
+    """The rows of a database, opened once for reading and once for writing."""
+
+    def __init__(self, planner: Planner, reader: SourceDatabase, writer: SourceDatabase) -> None:
+        self.source = writer.name
+        self.planner = planner
+        self.reader = reader
+        self._writer = writer
+
+    def plan(self, work: RowWork) -> PlannedRow:
+        return self.planner.plan(work)
+
+    def read(self, table: str, row_key: str, like: Mapping[str, Value]) -> dict[str, Value] | None:
+        access = self.planner.access(table)
+        with self.reader.connect() as connection:
+            return read_now(connection, access, row_key, like)
+
+    def apply(self, change: RowChange, open_stored: OpenStored | None = None) -> None:
+        apply_row(self._writer, self.planner.access(change.table), change, open_stored)
+
+    def why_not_writable(self, table: str) -> str | None:
+        """One sentence when rows of ``table`` cannot be updated with this user, None when they can."""
+        return self._writer.why_not_writable(table)
