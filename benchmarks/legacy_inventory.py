@@ -45,7 +45,7 @@ SELECT jsonb_build_object(
     'settings', jsonb_build_object('seed', n, 'ratio', '16:9'),
     'versions', jsonb_build_array(jsonb_build_object(
         'url', CASE WHEN n %% 10 = 0 THEN
-            'https://bucket-' || n %% 7 || '.s3.amazonaws.com/out/' || n || '.mp4?X-Amz-Algorithm=AWS4-HMAC-SHA256'
+            'https://b' || n %% 7 || '.s3.amazonaws.com/out/' || n || '.mp4?X-Amz-Algorithm=AWS4-HMAC-SHA256'
             || '&X-Amz-Date=20261120T000000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Signature='
             || md5(n::text) || md5('s' || n)
         ELSE 'https://cdn.example.com/public/videos/' || n || '/clip.mp4?v=' || n END,
