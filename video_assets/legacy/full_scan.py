@@ -26,6 +26,7 @@ from video_assets.legacy.folders import (
     DOCUMENT_COLUMN,
     DOCUMENT_TABLE,
     MEDIA_TABLE,
+    MOST_DOCUMENT_BYTES,
     folder_pages,
     search_files,
 )
@@ -47,6 +48,8 @@ LISTED = 10_000
 """Places listed per class; the counts always cover all."""
 
 _AT_ONCE = 400
+_FILES_AT_ONCE = 20
+"""Documents held in memory together."""
 
 _CLASS_OF = {FindingState.LOST.value: "lost", FindingState.EXCEPTED.value: "excepted"}
 
@@ -226,7 +229,7 @@ def scan_source(
     read is reported in its place. Raises SourceUnavailable when the source fails.
     """
     if source.kind == "folder":
-        return _scan_folder(source, catalog, on_value)
+        return _scan_folder(source, catalog, on_value, on_file)
     with connect(source) as database:
         scan = SourceScan(source.name, database.address)
         for table in source.tables:
@@ -245,11 +248,12 @@ def scan_source(
     return scan
 
 
-def _scan_folder(source: Source, catalog: Catalog | None, on_value: LeafTaker) -> SourceScan:
+def _scan_folder(source: Source, catalog: Catalog | None, on_value: LeafTaker, on_file: LeafTaker) -> SourceScan:
     scan = SourceScan(source.name, str(source.path()))
     column = ColumnCount()
     scan.tables[DOCUMENT_TABLE] = counts = TableScan(("path",), columns={DOCUMENT_COLUMN: column})
-    for files, _ in folder_pages(source, after=None, size=_AT_ONCE):
+    for files, _ in folder_pages(source, after=None, size=_FILES_AT_ONCE):
+        texts: dict[tuple[str, str], str] = {}
         found = search_files(source, files).findings
         media = {finding.row_key for finding in found if finding.table == MEDIA_TABLE}
         for file in files:
@@ -258,10 +262,18 @@ def _scan_folder(source: Source, catalog: Catalog | None, on_value: LeafTaker) -
                 continue
             counts.rows += 1
             column.values += 1
-            with file.open("rb") as content:
-                content_digest = hashlib.file_digest(content, "sha256").hexdigest()
+            if file.stat().st_size > MOST_DOCUMENT_BYTES:
+                counts.problem = (
+                    f"{file.name} is larger than {MOST_DOCUMENT_BYTES // 1024**2} MB and was not read"
+                )
+                continue
+            content = file.read_bytes()
+            texts[row_key, DOCUMENT_COLUMN] = content.decode("utf-8", "replace")
+            content_digest = hashlib.sha256(content).hexdigest()
             on_value((source.name, DOCUMENT_TABLE, row_key, DOCUMENT_COLUMN, content_digest))
         _count(scan, catalog, [finding for finding in found if finding.table == DOCUMENT_TABLE])
+        if catalog is not None:
+            _tell_files(scan, catalog, DOCUMENT_TABLE, texts, on_file)
     return scan
 
 
@@ -307,7 +319,8 @@ class _TableReader:
         self.counts.columns = {entry.name: ColumnCount() for entry in self.shape.config.columns}
         if self.catalog is not None:
             with self.catalog.read() as session:
-                self.has_rewritten = session.exec(self._rewritten().limit(1)).first() is not None
+                any_ = _rewritten(self.source, self.shape.name).limit(1)
+                self.has_rewritten = session.exec(any_).first() is not None
 
     def read(self, rows: Sequence[Sequence[Any]]) -> None:
         """Count one page, and hand on its leaves."""
@@ -326,8 +339,8 @@ class _TableReader:
                 if may_contain(text) or "." in text:
                     self._bare_tokens(row_key, entry.name, text)
         _count(self.scan, self.catalog, self.search.rows(rows).findings)
-        if self.has_rewritten:
-            self._tell_files(values)
+        if self.has_rewritten and self.catalog is not None:
+            _tell_files(self.scan, self.catalog, self.shape.name, values, self.on_file)
 
     def _bare_tokens(self, row_key: str, column: str, text: str) -> None:
         """Tokens that stand outside every URL: no link, but a credential all the same."""
@@ -341,30 +354,34 @@ class _TableReader:
                 place = Remaining(self.shape.name, row_key, column, "", "unknown", "jwt", True, shown)
                 _keep(self.scan, place)
 
-    def _rewritten(self) -> Any:
-        return (
-            select(LegacyFinding, LegacyFile)
-            .join(LegacyFile, col(LegacyFile.id) == LegacyFinding.file_id)
-            .where(
-                LegacyFinding.source == self.source,
-                LegacyFinding.table_name == self.shape.name,
-                LegacyFinding.state == FindingState.REWRITTEN,
-            )
-        )
 
-    def _tell_files(self, values: Mapping[tuple[str, str], str]) -> None:
-        assert self.catalog is not None
-        row_keys = list(dict.fromkeys(row_key for row_key, _ in values))
-        for some in _portions(row_keys):
-            with self.catalog.read() as session:
-                found = session.exec(self._rewritten().where(col(LegacyFinding.row_key).in_(some))).all()
-            for finding, file in found:
-                text = values.get((finding.row_key, finding.column_name))
-                if text is None or not file.file_url or not _stands_in(file.file_url, text):
-                    continue  # written over since: then its value is what counts
-                self.counts.columns[finding.column_name].durable += 1
-                place = (self.source, finding.table_name, finding.row_key, finding.column_name, finding.pointer)
-                self.on_file((*place, file.bucket or "", file.key or "", file.sha256 or "", str(file.file_size)))
+def _rewritten(source: str, table: str) -> Any:
+    return (
+        select(LegacyFinding, LegacyFile)
+        .join(LegacyFile, col(LegacyFile.id) == LegacyFinding.file_id)
+        .where(
+            LegacyFinding.source == source,
+            LegacyFinding.table_name == table,
+            LegacyFinding.state == FindingState.REWRITTEN,
+        )
+    )
+
+
+def _tell_files(
+    scan: SourceScan, catalog: Catalog, table: str, values: Mapping[tuple[str, str], str], on_file: LeafTaker
+) -> None:
+    """Hand on every place of these values (by row key and column) whose durable address stands there now."""
+    row_keys = list(dict.fromkeys(row_key for row_key, _ in values))
+    for some in _portions(row_keys):
+        with catalog.read() as session:
+            found = session.exec(_rewritten(scan.source, table).where(col(LegacyFinding.row_key).in_(some))).all()
+        for finding, file in found:
+            text = values.get((finding.row_key, finding.column_name))
+            if text is None or not file.file_url or not _stands_in(file.file_url, text):
+                continue  # written over since: then its value is what counts
+            scan.tables[table].columns[finding.column_name].durable += 1
+            place = (scan.source, table, finding.row_key, finding.column_name, finding.pointer)
+            on_file((*place, file.bucket or "", file.key or "", file.sha256 or "", str(file.file_size)))
 
 
 def _count(scan: SourceScan, catalog: Catalog | None, findings: Sequence[SeenFinding]) -> None:

@@ -123,6 +123,8 @@ def remove_guard(source: Source) -> GuardPlan:
 
 def installed_guards(source: Source) -> list[str]:
     """Names of the guard's triggers that are in the database now. Raises SourceUnavailable."""
+    if source.kind != "database":
+        return []
     with connect(source) as database, database.connect() as connection:
         if database.dialect == "sqlite":
             question = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
