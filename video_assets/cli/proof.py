@@ -22,7 +22,6 @@ from video_assets.cli.stack import open_dagster
 from video_assets.legacy import config as configuration
 from video_assets.legacy.config import FILE_NAME, Source
 from video_assets.legacy.errors import SourceError
-from video_assets.legacy.full_scan import CLASSES
 from video_assets.legacy.other_stores import StoreScan
 from video_assets.legacy.proof import (
     ProofInvalid,
@@ -34,6 +33,7 @@ from video_assets.legacy.proof import (
     verify_against,
 )
 from video_assets.legacy.proof_html import proof_html, verdict_sentence
+from video_assets.legacy.scan_results import CLASSES
 from video_assets.legacy.signing import SigningKeyUnusable, key_fingerprint, load_signing_key
 from video_assets.settings import Settings, get_settings
 

@@ -24,9 +24,10 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy import merkle
 from video_assets.legacy.config import Source
 from video_assets.legacy.folders import DOCUMENT_TABLE
-from video_assets.legacy.full_scan import SourceScan, scan_source
+from video_assets.legacy.full_scan import scan_source
 from video_assets.legacy.merkle import Inclusion, Leaves
 from video_assets.legacy.other_stores import StoreScan
+from video_assets.legacy.scan_results import SourceScan
 from video_assets.legacy.signing import sign, signer_of
 from video_assets.urls import redact
 from video_assets.urls.schemes import SCHEMES

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
 
-from video_assets.legacy.full_scan import CLASSES
+from video_assets.legacy.scan_results import CLASSES
 from video_assets.legacy.signing import key_fingerprint
 from video_assets.urls import redact
 

@@ -13,11 +13,11 @@ import dagster as dg
 
 from video_assets.legacy.batches import BatchPlan
 from video_assets.legacy.config import Source
-from video_assets.legacy.full_scan import CLASSES
 from video_assets.legacy.inventory import InventoryReport
 from video_assets.legacy.processing import BatchReport
 from video_assets.legacy.report import BUCKET_TITLES, AtRisk, Bucket, CanRefresh, build_report
 from video_assets.legacy.report_forms import advice_sentences, report_document
+from video_assets.legacy.scan_results import CLASSES
 from video_assets.providers import UnknownProvider
 from video_assets.services import Services
 from video_assets.urls import redact
