@@ -257,6 +257,57 @@ def test_zeros_behind_the_last_box_are_padding(files: dict[str, bytes], check: C
     assert check(files["mp4"] + bytes(3)).complete
 
 
+STRAY = [
+    b"\n",
+    b"abc",
+    b"</body>\n<p>junk",
+    b"\0" * 8 + b"\xff" * 90,
+    b"TAG" + bytes(125),
+    b"\0\1\2\3\4\5\6\7\x08",
+]
+
+
+@pytest.mark.parametrize("stray", STRAY)
+def test_stray_bytes_behind_a_whole_video_are_ignored_as_players_do(
+    stray: bytes, files: dict[str, bytes], check: Check
+) -> None:
+    for name in ("mp4", "mp4 faststart", "mov"):
+        assert check(files[name] + stray).complete
+
+
+@pytest.mark.parametrize("stray", STRAY)
+def test_stray_bytes_never_hide_that_something_is_missing(
+    stray: bytes, files: dict[str, bytes], check: Check
+) -> None:
+    first, *_rest = _boxes(files["mp4 faststart"])
+    without_media = b"".join(box for box in _boxes(files["mp4 faststart"]) if box[4:8] != b"mdat")
+    for cut in (first, without_media, files["mp4 fragmented"], files["mp4"][:-300]):
+        assert not check(cut + stray).complete
+
+
+@pytest.mark.parametrize("name", [b"moof", b"mdat", b"free", b"moov"])
+def test_a_cut_box_behind_a_whole_video_is_no_stray_bytes(
+    name: bytes, files: dict[str, bytes], check: Check
+) -> None:
+    assert check(files["mp4"] + (5000).to_bytes(4, "big") + name + b"abc").problem == "incomplete"
+
+
+def test_an_empty_media_box_is_no_media(files: dict[str, bytes], check: Check) -> None:
+    rest = b"".join(box for box in _boxes(files["mp4 faststart"]) if box[4:8] != b"mdat")
+    assert check(rest + b"\0\0\0\x08mdat").problem == "incomplete"
+
+
+@pytest.mark.parametrize("name", [b"mdia", b"minf", b"stbl"])
+def test_boxes_nested_without_end_are_not_followed(name: bytes, files: dict[str, bytes], check: Check) -> None:
+    nested = b""
+    for _ in range(5000):
+        nested = (len(nested) + 8).to_bytes(4, "big") + name + nested
+    track = (len(nested) + 8).to_bytes(4, "big") + b"trak" + nested
+    moov = (len(track) + 8).to_bytes(4, "big") + b"moov" + track
+    first, *_rest = _boxes(files["mp4"])
+    assert check(first + moov + b"\0\0\0\x0cmdatabcd").complete
+
+
 def test_a_live_recording_of_unknown_size_is_accepted(files: dict[str, bytes], check: Check) -> None:
     webm = files["webm"]
     at = webm.index(b"\x18\x53\x80\x67") + 4

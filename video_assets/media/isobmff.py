@@ -13,6 +13,12 @@ FORMATS = frozenset(("mp4", "mov", "m4a", "heic", "avif"))
 _IMAGE_BRANDS = frozenset((b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"))
 _MOST_BOXES = 200_000
 """Far above a day of one-second fragments; a file with more is built to waste time."""
+_CHILD_ON_THE_PATH = {b"trak": b"mdia", b"mdia": b"minf", b"minf": b"stbl"}
+"""The one path to the tables of a track; boxes of these names anywhere else mean nothing."""
+_TOP_BOXES = frozenset(
+    b"ftyp styp moov moof mdat imda mfra free skip wide uuid meta meco udta sidx ssix prft emsg pdin bloc".split()
+)
+"""What may stand at the top of a file (ISO/IEC 14496-12, table 1, and QuickTime)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +39,13 @@ class Walk:
     fragmented: bool = False
     handlers: set[bytes] = field(default_factory=set)
     """Handler types of the tracks: ``vide``, ``soun``, ``text`` …"""
+    _has_media: bool = False
     _budget: int = _MOST_BOXES
 
     def check(self, data: Bytes) -> None:
         """Walk every top-level box, and inside ``moov`` down to the chunk offsets. Raises StructureError."""
         first: bytes | None = None
-        image = has_media = False
+        image = False
         last_start = last_moof = -1
         for box in self._boxes(data, 0, data.size, top=True):
             if first is None:
@@ -55,7 +62,7 @@ class Walk:
             elif box.name == b"sidx":
                 _check_index(data, box)
             elif box.name == b"mdat":
-                has_media = True
+                self._has_media = self._has_media or box.end > box.body
             last_start = box.start
         if not self.has_moov:
             raise StructureError(
@@ -63,7 +70,7 @@ class Walk:
             )
         if first != b"ftyp":
             raise StructureError("damaged", "The file does not begin with its type (ftyp).")
-        if not has_media or last_moof == last_start:
+        if not self._has_media or last_moof == last_start:
             raise StructureError("incomplete", "The index is there, but the media behind it is not.")
 
     def _boxes(self, data: Bytes, start: int, end: int, *, top: bool = False) -> Iterator[Box]:
@@ -71,7 +78,7 @@ class Walk:
             if end - start < 8:
                 if top and not data.at(start, end - start).strip(b"\0"):
                     return
-                if not top:  # QuickTime ends some lists with four zero bytes
+                if not top or self._may_end_here():  # QuickTime ends some lists with four zero bytes
                     return
                 raise StructureError("incomplete", "The file ends in the middle of a box header.")
             self._budget -= 1
@@ -86,14 +93,25 @@ class Walk:
                     return
                 size = end - start
             if size < body - start or not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in name):
+                if top and self._may_end_here():
+                    return
                 raise StructureError("damaged", "What should be a box is none.")
             if start + size > end:
                 shown = name.decode("latin-1")
+                if top and name not in _TOP_BOXES and self._may_end_here():
+                    return
                 if top:
                     raise StructureError("incomplete", f"The box {shown!r} reaches past the end of the file.")
                 raise StructureError("damaged", f"The box {shown!r} reaches past the box around it.")
             yield Box(name, start, body, start + size)
             start += size
+
+    def _may_end_here(self) -> bool:
+        """Whether what follows may be stray bytes behind a whole file, which every player ignores.
+
+        Not in a fragmented file: there, it may as well be the place where the next fragment was cut off.
+        """
+        return self.has_moov and self._has_media and not self.fragmented
 
     def _check_moov(self, data: Bytes, moov: Box) -> None:
         for box in self._boxes(data, moov.body, moov.end):
@@ -105,7 +123,7 @@ class Walk:
     def _check_descend(self, data: Bytes, parent: Box) -> None:
         """Down the one path trak/mdia/minf/stbl, for the handler type and the chunk offsets."""
         for box in self._boxes(data, parent.body, parent.end):
-            if box.name in (b"mdia", b"minf", b"stbl"):
+            if box.name == _CHILD_ON_THE_PATH.get(parent.name):
                 self._check_descend(data, box)
             elif box.name == b"hdlr" and parent.name == b"mdia":
                 self.handlers.add(data.at(box.body + 8, 4))

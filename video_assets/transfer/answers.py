@@ -30,6 +30,7 @@ _EXPIRED_WORDS = re.compile(
 )
 _NOT_YET = re.compile(r"not yet valid|before start|\bnbf\b", re.I)
 _AZURE_FRAME = re.compile(r"Start \[([^\]]*)\].*?Expiry \[([^\]]*)\].*?Current \[([^\]]*)\]", re.I | re.S)
+_ERROR_STATUS = re.compile(r"[45][0-9]{2}")
 _PLAIN_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{1,60}")
 
 _CODES: Final[dict[str, Fault]] = {
@@ -143,11 +144,11 @@ def _read_json(text: str) -> ServerError:
         (
             int(value)
             for layer in layers
-            if str(value := layer.get("statusCode", "")).isascii() and str(value).isdigit()
+            if isinstance(value := layer.get("statusCode"), (str, int)) and _ERROR_STATUS.fullmatch(str(value))
         ),
         None,
     )
-    return ServerError(code, " ".join(sentences)[:2000], status if status and 400 <= status <= 599 else None)
+    return ServerError(code, " ".join(sentences)[:2000], status)
 
 
 def judge(
