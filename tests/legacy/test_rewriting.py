@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from tests.legacy.bench import Bench, signed
 from video_assets.catalog.legacy import FindingState, LegacyFile
@@ -410,6 +411,60 @@ def test_a_database_in_latin1_keeps_its_bytes(make_bench: MakeBench) -> None:
     assert bench.rewrite().rows == 1
     new = f"café {bench.url_of(old)}"
     assert bench.sql("SELECT url, CAST(url AS BINARY) FROM videos") == [(new, new.encode("latin-1"))]
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "UTF8"])
+def test_a_postgresql_database_in_any_encoding_keeps_its_bytes(make_bench: MakeBench, encoding: str) -> None:
+    bench = make_bench("postgresql", [], [VIDEOS])
+    name = f"{bench.engine.url.database}_{encoding.lower()}"
+    with bench.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"))
+    url = bench.engine.url.set(database=name).render_as_string(hide_password=False)
+    bench.engine = create_engine(url, poolclass=NullPool)
+    bench.source = bench.source.model_copy(update={"url": url})
+    bench.sql("CREATE TABLE videos (id INTEGER PRIMARY KEY, url TEXT)")
+    old = signed("a.mp4")
+    # Bytes that are no UTF-8 where the database does not care, and its own spelling where it does.
+    before = {"SQL_ASCII": b"caf\xe9 \xff ", "LATIN1": b"caf\xe9 ", "UTF8": "café ".encode()}[encoding]
+    with bench.engine.begin() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        with raw.cursor() as cursor:
+            cursor.execute(f"SET client_encoding = '{encoding}'")
+            cursor.execute(b"INSERT INTO videos VALUES (1, '" + before + old.encode() + b"')")
+    size = "SELECT octet_length(url), encode(substring(textsend(url) from 1 for 5), 'hex') FROM videos"
+    bench.take()
+    assert bench.rewrite().rows == 1
+    new = len(before) + len(bench.url_of(old))
+    if encoding != "LATIN1":
+        assert bench.sql(size) == [(new, before[:5].hex())]
+    assert bench.undo().rows == 1
+    if encoding != "LATIN1":
+        assert bench.sql(size) == [(len(before) + len(old), before[:5].hex())]
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_rows_behind_a_view_are_rewritten_or_the_reason_is_told(make_bench: MakeBench, database: str) -> None:
+    view = {"name": "shown", "key": ["id"], "columns": [{"name": "url"}]}
+    bench = make_bench(
+        database,
+        [
+            "CREATE TABLE videos (id INTEGER PRIMARY KEY, url VARCHAR(2000))",
+            "CREATE VIEW shown AS SELECT id, url FROM videos",
+        ],
+        [view],
+    )
+    old = signed("a.mp4")
+    bench.sql("INSERT INTO videos VALUES (1, :u)", u=old)
+    bench.take()
+    report = bench.rewrite()
+    if database == "sqlite":
+        assert report.troubles == {Trouble.REFUSED: 1}
+        assert "view" in report.examples[0]
+        assert bench.sql("SELECT url FROM videos") == [(old,)]
+    else:
+        assert report.rows == 1
+        assert bench.sql("SELECT url FROM videos") == [(bench.url_of(old),)]
 
 
 @pytest.mark.parametrize("database", DATABASES)

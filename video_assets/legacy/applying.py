@@ -134,6 +134,7 @@ def _refusal(exc: DBAPIError, table: str) -> str | None:
     of_row = isinstance(exc, IntegrityError | DataError | NotSupportedError)
     of_row = of_row or code[:2] in ("22", "23", "44", "P0", "0A", "09", "27", "54") or code in ("55000", "428C9")
     of_row = of_row or number in (1644, 1406, 1265, 1366, 3105, 1906, 1288, 1369, 3140, 4025)
+    of_row = of_row or "because it is a view" in str(orig)
     if not of_row or code in ("40001", "40P01"):
         return None
     lines = redact(str(orig)).strip().splitlines()
