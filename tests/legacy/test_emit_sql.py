@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,4 +161,28 @@ def test_bytes_that_are_no_unicode_survive_in_sqlite(tmp_path: Path) -> None:
     assert new == [(b"caf\xe9 \x00 " + bench.url_of(signed("a.mp4")).encode(), "text")]
     assert run_sql(bench, emitted.inverse) == 1
     assert bench.sql("SELECT CAST(url AS BLOB), typeof(url) FROM v") == [(raw, "text")]
+    bench.close()
+
+
+def test_bytes_survive_in_a_postgresql_that_knows_no_encoding(
+    tmp_path: Path, postgres_url: Callable[[], str]
+) -> None:
+    server = create_engine(postgres_url(), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    name = f"{server.url.database}_bytes"
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    url = server.url.set(database=name).render_as_string(hide_password=False)
+    bench = Bench.open(tmp_path / "home", url, [{"name": "v", "columns": [{"name": "url"}]}])
+    bench.sql("CREATE TABLE v (id INTEGER PRIMARY KEY, url TEXT)")
+    with bench.engine.begin() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.cursor().execute(b"INSERT INTO v VALUES (1, 'caf\xe9 \xff " + signed("a.mp4").encode() + b"')")
+    before = bench.sql("SELECT encode(textsend(url), 'hex') FROM v")
+    bench.take()
+    emitted = emit(bench, tmp_path / "change.sql")
+    for path, undone in ((emitted.change, False), (emitted.inverse, True)):
+        with bench.engine.begin() as connection:
+            driver = connection.connection.driver_connection
+            driver.cursor().execute(path.read_bytes())
+        assert (bench.sql("SELECT encode(textsend(url), 'hex') FROM v") == before) is undone
     bench.close()

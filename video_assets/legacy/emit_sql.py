@@ -58,9 +58,10 @@ class SqlFiles:
         self._inverse: IO[str]
 
     def __enter__(self) -> Self:
-        self._file = _private(self.path)
+        of_bytes = _knows_no_encoding(self._database)
+        self._file = _private(self.path, of_bytes=of_bytes)
         try:
-            self._inverse = _private(self.inverse_path)
+            self._inverse = _private(self.inverse_path, of_bytes=of_bytes)
         except BaseException:
             self._file.close()
             self.path.unlink()
@@ -73,7 +74,7 @@ class SqlFiles:
             file.write(
                 HEADER.format(title=title, source=self._database.name, address=self._database.address, when=when)
             )
-            file.write(_preamble(self._database.dialect))
+            file.write(_preamble(self._database.dialect, of_bytes=of_bytes))
         return self
 
     def __exit__(
@@ -128,15 +129,25 @@ class SqlFiles:
         return f"\nUPDATE {table}\nSET {assignments}\nWHERE {where};\n"
 
 
-def _private(path: Path) -> IO[str]:
+def _knows_no_encoding(database: SourceDatabase) -> bool:
+    """Whether the database is PostgreSQL in SQL_ASCII, whose text was read as one character per byte."""
+    if database.dialect != "postgresql":
+        return False
+    with database.connect() as connection:
+        return str(connection.exec_driver_sql("SHOW server_encoding").scalar_one()) == "SQL_ASCII"
+
+
+def _private(path: Path, *, of_bytes: bool) -> IO[str]:
     """A new file that only its owner can read. Raises FileExistsError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    return os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="")
+    encoding, errors = ("latin-1", "strict") if of_bytes else ("utf-8", "surrogateescape")
+    return os.fdopen(descriptor, "w", encoding=encoding, errors=errors, newline="")
 
 
-def _preamble(dialect: str) -> str:
+def _preamble(dialect: str, *, of_bytes: bool) -> str:
     if dialect == "postgresql":
-        return "\nSET client_encoding = 'UTF8';\nSET standard_conforming_strings = on;\n"
+        encoding = "SQL_ASCII" if of_bytes else "UTF8"
+        return f"\nSET client_encoding = '{encoding}';\nSET standard_conforming_strings = on;\n"
     if dialect == "mysql":
         return (
             "\nSET NAMES utf8mb4;\n"

@@ -28,7 +28,7 @@ from video_assets.legacy.documents import FolderDocuments, inside
 from video_assets.legacy.editing import Durable
 from video_assets.legacy.emit_sql import EmittedFiles, SqlFiles
 from video_assets.legacy.files import LegacyRescuer, OpenLocal, storage_key
-from video_assets.legacy.ledger import Images
+from video_assets.legacy.ledger import Images, expire_images
 from video_assets.legacy.planning import PlannedRow, Planner, durable_copy, load_work, rows_of
 from video_assets.legacy.reconciling import mark
 from video_assets.legacy.resurrection import path_name
@@ -133,6 +133,7 @@ def process_batch(
         images = Images(services.settings.ledger_key, source.before_images)
     with ExitStack() as cleanup:
         if mode is Mode.APPLY:
+            expire_images(services.catalog)
             rows = cleanup.enter_context(open_rows(source))
             refuse_read_only(rows, _tables_of(services.catalog, batch_key))
         if mode is not Mode.DRY_RUN:
