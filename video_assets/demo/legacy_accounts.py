@@ -104,7 +104,8 @@ def content_digests(source: Source) -> Mapping[str, str]:
                 )
                 for row in rows:
                     for value in row:
-                        written = value if isinstance(value, bytes) else repr(value).encode()
+                        is_binary = isinstance(value, bytes | memoryview)
+                        written = bytes(value) if is_binary else repr(value).encode()
                         digest.update(len(written).to_bytes(8) + written)
                 digests[table.name] = digest.hexdigest()
     finally:

@@ -82,7 +82,8 @@ def scan_source(
                 counts.problem = str(exc)
                 continue
             counts.key = shape.key
-            reader = _TableReader(source.name, shape, catalog, scan, counts, on_value, on_file)
+            address_of = {each.name: each.url_column for each in table.columns if each.url_column}
+            reader = _TableReader(source.name, shape, catalog, scan, counts, on_value, on_file, address_of)
             for page in pages(database, shape):
                 reader.read(page.rows)
                 if on_progress is not None:
@@ -149,6 +150,8 @@ class _TableReader:
     counts: TableScan
     on_value: LeafTaker
     on_file: LeafTaker
+    address_of: Mapping[str, str]
+    """Per BLOB column: the column that gets its file's durable address."""
     search: Search = field(init=False)
     has_rewritten: bool = field(init=False, default=False)
 
@@ -180,7 +183,7 @@ class _TableReader:
                     self._bare_tokens(row_key, entry.name, text)
         _count(self.scan, self.catalog, self.search.rows(rows).findings)
         if self.has_rewritten and self.catalog is not None:
-            _tell_files(self.scan, self.catalog, self.shape.name, values, self.on_file)
+            _tell_files(self.scan, self.catalog, self.shape.name, values, self.on_file, self.address_of)
 
     def _bare_tokens(self, row_key: str, column: str, text: str) -> None:
         """Tokens that stand outside every URL: no link, but a credential all the same."""
@@ -208,19 +211,29 @@ def _rewritten(source: str, table: str) -> Any:
 
 
 def _tell_files(
-    scan: SourceScan, catalog: Catalog, table: str, values: Mapping[tuple[str, str], str], on_file: LeafTaker
+    scan: SourceScan,
+    catalog: Catalog,
+    table: str,
+    values: Mapping[tuple[str, str], str],
+    on_file: LeafTaker,
+    address_of: Mapping[str, str] | None = None,
 ) -> None:
-    """Hand on every place of these values (by row key and column) whose durable address stands there now."""
+    """Hand on every place of these values (by row key and column) whose durable address stands there now.
+
+    ``address_of`` names the column that got the address of a BLOB column's file.
+    """
+    address_of = address_of or {}
     row_keys = list(dict.fromkeys(row_key for row_key, _ in values))
     for some in _portions(row_keys):
         with catalog.read() as session:
             found = session.exec(_rewritten(scan.source, table).where(col(LegacyFinding.row_key).in_(some))).all()
         for finding, file in found:
-            text = values.get((finding.row_key, finding.column_name))
+            column = address_of.get(finding.column_name, finding.column_name)
+            text = values.get((finding.row_key, column))
             if text is None or not file.file_url or not _stands_in(file.file_url, text):
                 continue  # written over since: then its value is what counts
-            scan.tables[table].columns[finding.column_name].durable += 1
-            place = (scan.source, table, finding.row_key, finding.column_name, finding.pointer)
+            scan.tables[table].columns[column].durable += 1
+            place = (scan.source, table, finding.row_key, column, finding.pointer)
             on_file((*place, file.bucket or "", file.key or "", file.sha256 or "", str(file.file_size)))
 
 
