@@ -70,11 +70,14 @@ class SharedDownloader:
         slots = list(range(self.policy.per_host_concurrency))
         while True:
             random.shuffle(slots)
-            for slot in slots:
-                with self._catalog.write() as session:
-                    claim = leases.acquire(session, f"host:{host}:{slot}", self._holder, ttl=self._lease)
-                if claim is not None:
-                    return claim
+            with self._catalog.write() as session:
+                tries = (
+                    leases.acquire(session, f"host:{host}:{slot}", self._holder, ttl=self._lease)
+                    for slot in slots
+                )
+                claim = next((claim for claim in tries if claim is not None), None)
+            if claim is not None:
+                return claim
             if time.monotonic() > give_up:
                 raise DownloadFailed(Fault.DEADLINE, "other runs kept all connections to its host")
             time.sleep(random.uniform(0.05, 0.25))  # noqa: S311  spreads the waiters
