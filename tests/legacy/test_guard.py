@@ -95,7 +95,8 @@ GUARDED_CASES = [case for case in CASES if case.kind is Kind.TEMPORARY and case.
 
 def test_every_scheme_of_the_table_has_a_sign_or_a_reason_why_not() -> None:
     signed = {sign.scheme for sign in SIGNS}
-    assert {scheme.name for scheme in SCHEMES} - signed - WITH_A_TOKEN == set(NOT_GUARDED)
+    left_out = {scheme.name for scheme in SCHEMES} - signed - WITH_A_TOKEN
+    assert left_out <= set(NOT_GUARDED), "write a sign for it in guard_signs.py, or say why not"
     assert len(GUARDED_CASES) > 100
 
 

@@ -27,6 +27,11 @@ class Sign:
     scheme: str
     groups: tuple[Group, ...]
 
+    @property
+    def needs_a_parameter(self) -> bool:
+        """True when it cannot hold for a text without ``=``: most durable addresses are such."""
+        return any(all("=" in pattern for pattern in group) for group in self.groups)
+
 
 _START = "[?&;#~]"
 _ONE = "[^&\"'<> #]"
@@ -188,6 +193,7 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
     "airtable": ((("airtableusercontent.com/*/" + _digits(13) + "/",),),),
     "twitch": (((_param("sig", _hex(16)),), (_param("token", "%7b"), _param("token", "{"))),),
     "filestack": (((_param("policy", "eyj"),), (_param("signature", _hex(16)),)),),
+    "github_raw": ((("//raw.githubusercontent.com/",), (_param("token"),)),),
     "dropbox_temporary": ((("dropboxusercontent.com/cd/", "dropboxusercontent.com/apitl/"),),),
     "telegram_file": ((("//api.telegram.org/file/bot" + _digits(5) + "*:" + _name(20),),),),
     "oauth_implicit": (((_param("access_token", _name(8)),), (_param("expires_in", "[0-9]"),)),),

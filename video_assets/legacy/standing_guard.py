@@ -260,7 +260,9 @@ def sqlite_question(
     normal = "lower(t)"
     for old, new in ESCAPES:
         normal = f"replace({normal}, {_literal(old)}, {_literal(new)})"
-    signs = "\n OR ".join(_sqlite_sign(sign) for sign in SIGNS)
+    plain = "\n OR ".join(_sqlite_sign(sign) for sign in SIGNS if not sign.needs_a_parameter)
+    with_parameter = "\n OR ".join(_sqlite_sign(sign) for sign in SIGNS if sign.needs_a_parameter)
+    signs = f"{plain}\n OR instr(v, '=') AND ({with_parameter})"
     spared = "".join(
         f" AND v NOT GLOB {_literal(f'*//{form}/*')}" for host in hosts for form in (host, f"*.{host}")
     )
@@ -327,7 +329,8 @@ def _postgresql_functions(prefix: str) -> tuple[str, str]:
     normal = "lower(value)"
     for old, new in ESCAPES:
         normal = f"replace({normal}, {_literal(old)}, {_literal(new)})"
-    signs = "\n".join(_postgresql_sign(sign) for sign in SIGNS)
+    plain = "\n".join(_postgresql_sign(sign) for sign in SIGNS if not sign.needs_a_parameter)
+    with_parameter = "\n".join(_postgresql_sign(sign) for sign in SIGNS if sign.needs_a_parameter)
     tell = f"""CREATE OR REPLACE FUNCTION {prefix}{FUNCTION}(value text, spared_hosts text[]) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET standard_conforming_strings = on AS $video_assets$
 -- The signing scheme of the first temporary URL in a text, or NULL; {_MARK}.
@@ -341,7 +344,9 @@ BEGIN
     CONTINUE WHEN position('//' in v) = 0 AND position('eyj' in v) = 0;
     CONTINUE WHEN EXISTS (SELECT 1 FROM unnest(spared_hosts) AS host
                           WHERE v LIKE '%//' || host || '/%' OR v LIKE '%//%.' || host || '/%');
-{signs}
+{plain}
+    CONTINUE WHEN position('=' in v) = 0;
+{with_parameter}
   END LOOP;
   RETURN NULL;
 END $video_assets$"""  # noqa: S608 - every literal is quoted above
