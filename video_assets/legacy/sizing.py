@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from video_assets.transfer.connection import Watch
 from video_assets.transfer.download import Downloader
 from video_assets.transfer.failures import DownloadFailed
 from video_assets.transfer.orders import USER_AGENT
 from video_assets.transfer.redirects import next_url
+from video_assets.transfer.watch import Watch
 
 _TOTAL: Final = re.compile(r"bytes\s+\d+-\d+/(\d+)")
 _REDIRECTS: Final = (301, 302, 303, 307, 308)

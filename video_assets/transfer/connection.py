@@ -12,8 +12,7 @@ import ssl
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from http.client import HTTPException, HTTPMessage, HTTPResponse, IncompleteRead, LineTooLong, RemoteDisconnected
+from collections.abc import Mapping
 from typing import Any, Final
 
 import certifi
@@ -21,11 +20,10 @@ from urllib3.util import wait_for_read
 
 from video_assets.transfer.failures import DownloadFailed, Fault
 from video_assets.transfer.guard import Verdict
+from video_assets.transfer.http1 import Chunks, Head, Reader, read_head
+from video_assets.transfer.watch import Watch
 
 _READ_AHEAD: Final = 65_536
-_MOST_INTERIM_ANSWERS: Final = 8
-_SLICE: Final = 1.0
-"""Seconds between two looks at cancellation while the source is silent."""
 _IDLE_SECONDS: Final = 20.0
 """How long a kept connection is trusted; shorter than what servers usually allow (60 to 75 s)."""
 _IDLE_PER_ORIGIN: Final = 16
@@ -39,76 +37,6 @@ def tls_context() -> ssl.SSLContext:
     context.load_verify_locations(certifi.where())
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-class Watch:
-    """The patience of one fetch: total deadline, longest silence, least rate, largest headers, cancellation.
-
-    A socket timeout alone never fires on a source that drips one byte at a time, so every read of the wire is
-    accounted here. Only time spent waiting for the source counts against its rate, not time spent on our disk.
-    """
-
-    def __init__(
-        self, *, deadline: float, idle: float, floor: int, cancelled: Callable[[], bool] | None = None
-    ) -> None:
-        """``deadline`` on the monotonic clock, ``idle`` in seconds, ``floor`` in bytes per second (0: none)."""
-        self._deadline = deadline
-        self._idle = idle
-        self._floor = floor
-        self._cancelled = cancelled
-        self._silence = 0.0
-        self._waited = 0.0
-        self._window_bytes = 0
-        self._headers_until: float | None = None
-        self._header_bytes_left = 0
-
-    def remaining(self) -> float:
-        """Seconds until the total deadline; raises DownloadFailed when there are none, or when cancelled."""
-        if self._cancelled is not None and self._cancelled():
-            raise DownloadFailed(Fault.CANCELLED)
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise DownloadFailed(Fault.DEADLINE)
-        return left
-
-    def begin_headers(self, most_bytes: int) -> None:
-        """From here until :meth:`begin_body` the answer's headers are awaited: at most ``most_bytes`` of them."""
-        self._headers_until = time.monotonic() + self._idle
-        self._header_bytes_left = most_bytes + _READ_AHEAD
-        self._silence = 0.0
-
-    def begin_body(self) -> None:
-        """The headers are complete; the rate is measured from here."""
-        self._headers_until = None
-        self._silence = self._waited = 0.0
-        self._window_bytes = 0
-
-    def patience(self) -> float:
-        """Seconds the next read may block before :meth:`account` is asked again."""
-        left = min(self.remaining(), self._idle - self._silence)
-        if self._headers_until is not None:
-            left = min(left, self._headers_until - time.monotonic())
-        return max(0.001, min(left, _SLICE) if self._cancelled is not None else left)
-
-    def account(self, waited: float, received: int | None) -> None:
-        """Take note of one read: the seconds it took, and its bytes (None when nothing came in time)."""
-        self._silence = self._silence + waited if received is None else 0.0
-        if self._headers_until is not None:
-            self._header_bytes_left -= received or 0
-            if self._header_bytes_left < 0:
-                raise DownloadFailed(Fault.HEADERS_TOO_LARGE)
-            if received is None and time.monotonic() >= self._headers_until:
-                raise DownloadFailed(Fault.STALLED, "no complete answer came")
-            return
-        if self._silence >= self._idle:
-            raise DownloadFailed(Fault.STALLED, f"nothing came for {self._idle:g} seconds")
-        self._waited += waited
-        self._window_bytes += received or 0
-        if self._waited >= self._idle:
-            if self._window_bytes < self._floor * self._waited:
-                rate = int(self._window_bytes / self._waited)
-                raise DownloadFailed(Fault.TOO_SLOW, f"{rate} bytes per second, {self._floor} are the least")
-            self._waited, self._window_bytes = 0.0, 0
 
 
 class _Wire(io.RawIOBase):
@@ -127,38 +55,26 @@ class _Wire(io.RawIOBase):
         watch = self.watch
         if self.dry or watch is None:
             return 0
-        while True:
-            self._socket.settimeout(watch.patience())
+        watch.remaining()
+        received = self._receive(buffer)
+        while received is None:
             started = time.monotonic()
-            try:
-                received: int | None = self._socket.recv_into(buffer)
-            except TimeoutError:
-                received = None
-            except OSError:
-                raise DownloadFailed(Fault.RESET) from None
+            if wait_for_read(self._socket, watch.patience()):
+                received = self._receive(buffer)
             watch.account(time.monotonic() - started, received)
             if received is not None:
                 return received
+        watch.account(0.0, received)
+        return received
 
-
-class _Source:
-    """What ``http.client`` wants of a socket: a file to read the answer from, the same one every time."""
-
-    def __init__(self, reader: io.BufferedReader[Any]) -> None:
-        self._reader = reader
-
-    def makefile(self, _mode: str) -> io.BufferedReader[Any]:
-        return self._reader
-
-
-class _Answer(HTTPResponse):
-    """An answer that leaves the connection's reader open, so that the connection can be used again."""
-
-    def close(self) -> None:
-        self.fp = None  # type: ignore[assignment]
-
-    def _close_conn(self) -> None:
-        self.fp = None  # type: ignore[assignment]
+    def _receive(self, buffer: Any) -> int | None:
+        """What is here already, 0 at the end; None when nothing is."""
+        try:
+            return self._socket.recv_into(buffer)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except OSError:
+            raise DownloadFailed(Fault.RESET) from None
 
 
 class Connection:
@@ -169,9 +85,10 @@ class Connection:
         self.used = False
         self.idle_since = 0.0
         self._socket: socket.socket = secure or plain
+        self._socket.setblocking(False)
         self._secure = secure
         self._wire = _Wire(self._socket)
-        self._reader: io.BufferedReader[Any] = io.BufferedReader(self._wire, _READ_AHEAD)
+        self._reader: Reader = io.BufferedReader(self._wire, _READ_AHEAD)
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -188,33 +105,16 @@ class Connection:
         lines = [f"GET {verdict.target} HTTP/1.1", f"Host: {verdict.netloc}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._wire.watch = watch
-        watch.begin_headers(most_header_bytes)
+        watch.begin_headers()
         try:
             self._socket.settimeout(watch.patience())
             self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+            self._socket.setblocking(False)
         except OSError:
             raise DownloadFailed(Fault.RESET, "the request could not be sent") from None
-        response = self._read_head()
+        head = read_head(self._reader, most_header_bytes)
         watch.begin_body()
-        return Answer(self, response, self._reader)
-
-    def _read_head(self) -> HTTPResponse:
-        try:
-            for _ in range(_MOST_INTERIM_ANSWERS):
-                response = _Answer(_Source(self._reader), method="GET")  # type: ignore[arg-type]
-                response.begin()
-                if response.status >= 200 or response.status == 101:
-                    return response
-        except RemoteDisconnected:
-            raise DownloadFailed(Fault.RESET, "it closed without an answer") from None
-        except LineTooLong:
-            raise DownloadFailed(Fault.HEADERS_TOO_LARGE) from None
-        except HTTPException as error:
-            too_many = "headers" in str(error) and type(error) is HTTPException
-            raise DownloadFailed(Fault.HEADERS_TOO_LARGE if too_many else Fault.BAD_RESPONSE) from None
-        except ValueError:
-            raise DownloadFailed(Fault.BAD_RESPONSE) from None
-        raise DownloadFailed(Fault.BAD_RESPONSE, "it never came past interim answers")
+        return Answer(self, head, self._reader)
 
     def excess(self, patience: float) -> bool:
         """True when more bytes came than the last answer announced; waits up to ``patience`` seconds for them."""
@@ -224,17 +124,22 @@ class Connection:
                 return True
         finally:
             self._wire.dry = False
+        if self._pending():
+            return True
         if not wait_for_read(self._socket, patience):
             return False
         try:
-            self._socket.settimeout(0.05)
             return bool(self._socket.recv(1))
         except OSError:
             return False
 
     def is_quiet(self) -> bool:
         """True when nothing has arrived that nobody asked for, the end of the connection included."""
-        return not wait_for_read(self._socket, 0.0)
+        return not self._pending() and not wait_for_read(self._socket, 0.0)
+
+    def _pending(self) -> bool:
+        """True when TLS holds decrypted bytes, which the socket does not show."""
+        return self._secure is not None and self._secure.pending() > 0
 
     def close(self) -> None:
         """Close the connection; closing twice is fine."""
@@ -245,31 +150,42 @@ class Connection:
 class Answer:
     """Status, headers and body of one answer. ``length`` is what Content-Length announces, None when nothing."""
 
-    def __init__(self, connection: Connection, response: HTTPResponse, reader: io.BufferedReader[Any]) -> None:
+    def __init__(self, connection: Connection, head: Head, reader: Reader) -> None:
+        """Raises DownloadFailed when the framing of the body is contradictory or not understood."""
         self.connection = connection
-        self.status = response.status
-        self.headers: HTTPMessage = response.headers
-        self.chunked = bool(response.chunked)
+        self.status = head.status
+        self.headers = head.headers
         self.received = 0
         self.ended = False
-        self._response = response
+        self.length = head.length
         self._reader = reader
-        lengths = set(self.headers.get_all("Content-Length", []))
-        if len(lengths) > 1:
-            raise DownloadFailed(Fault.BAD_RESPONSE, "it announces two different lengths")
-        text = next(iter(lengths), "").strip()
-        self.length = int(text) if text.isascii() and text.isdigit() and not self.chunked else None
-        self.keeps_open = not response.will_close
-        if self.status in (204, 304):
+        self._chunks: Chunks | None = None
+        self._keeps_open = head.persistent
+        codings = head.codings
+        if self.status in (101, 204, 304):
             self.length = 0
+            self._keeps_open = self._keeps_open and self.status != 101
+        elif set(codings) == {"chunked"}:
+            self._keeps_open = self._keeps_open and self.length is None  # RFC 9112, 6.3: both is suspect
+            self.length = None
+            self._chunks = Chunks(reader)
+        elif codings:
+            if "chunked" in codings:
+                raise DownloadFailed(Fault.UNKNOWN_ENCODING)
+            self._keeps_open = False
+
+    @property
+    def encoding(self) -> str:
+        """Content-Encoding, over all lines of that name; empty when there is none."""
+        return ", ".join(self.headers.get_all("Content-Encoding", []))
 
     def read_into(self, view: memoryview) -> int:
         """Fill the front of ``view`` with what arrives next; 0 at the end of the body.
 
         Raises DownloadFailed with ``TRUNCATED`` when the body ends before its announced or framed end.
         """
-        if self.chunked:
-            received = self._read_chunk(view)
+        if self._chunks is not None:
+            received = self._chunks.read_into(view)
         else:
             left = len(view) if self.length is None else min(len(view), self.length - self.received)
             received = self._reader.readinto1(view[:left]) if left else 0
@@ -280,22 +196,11 @@ class Answer:
             self.ended = True
         return received
 
-    def _read_chunk(self, view: memoryview) -> int:
-        if self._response.fp is None:  # the last chunk has been read
-            return 0
-        try:
-            block = self._response.read1(len(view))
-        except (IncompleteRead, ValueError):
-            raise DownloadFailed(Fault.TRUNCATED, "it broke off between chunks") from None
-        except HTTPException:
-            raise DownloadFailed(Fault.BAD_RESPONSE) from None
-        view[: len(block)] = block
-        return len(block)
-
     @property
     def reusable(self) -> bool:
         """True when the body was read to an end that leaves the connection usable."""
-        return self.ended and self.keeps_open and (self.chunked or self.length is not None)
+        framed = self.length is not None if self._chunks is None else not self._chunks.closed_early
+        return self.ended and self._keeps_open and framed
 
 
 PoolKey = tuple[str, str, int, str]

@@ -13,6 +13,10 @@ from typing import Final
 from video_assets.transfer.failures import DownloadFailed, Fault
 
 _BLOCK: Final = 262_144
+_COMPRESSED: Final = frozenset(
+    ("gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz", "exi", "pack200-gzip")
+)
+"""The content codings of the IANA registry, and old names of theirs."""
 
 
 class Decoder:
@@ -29,9 +33,14 @@ class Decoder:
             raise DownloadFailed(Fault.UNKNOWN_ENCODING)
         self._inflate = zlib.decompressobj(self._window)
         self._begun = False
+        self._held = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The decoded form of ``data`` in blocks. Raises DownloadFailed when it is damaged."""
+        data, self._held = self._held + data, b""
+        if len(data) < 2 and not self._begun:
+            self._held = data  # the first two bytes tell the two forms of deflate apart
+            return
         more = True  # zlib may hold back output although it has taken all input
         try:
             while data or more:
@@ -65,6 +74,12 @@ class Decoder:
 
 
 def decoder_for(encoding: str | None) -> Decoder | None:
-    """A decoder for a Content-Encoding header, None for a plain body. Raises DownloadFailed."""
-    name = (encoding or "").strip().lower()
-    return None if name in ("", "identity", "none") else Decoder(name)
+    """A decoder for the value of Content-Encoding, None for a plain body. Raises DownloadFailed.
+
+    Words that name no compression (``aws-chunked`` and ``utf-8`` are stored with many objects) mean nothing: the
+    bytes are judged as they are.
+    """
+    names = [name for word in (encoding or "").split(",") if (name := word.strip().lower()) in _COMPRESSED]
+    if len(names) > 1:
+        raise DownloadFailed(Fault.UNKNOWN_ENCODING)
+    return Decoder(names[0]) if names else None

@@ -15,7 +15,7 @@ from typing import Final
 from video_assets.media.container import ContainerReport
 from video_assets.media.formats import HEAD_BYTES
 from video_assets.transfer.answers import ERROR_BODY_BYTES, judge, judge_document
-from video_assets.transfer.connection import Answer, ConnectionPool, Watch
+from video_assets.transfer.connection import Answer, ConnectionPool
 from video_assets.transfer.decoding import Decoder, decoder_for
 from video_assets.transfer.digests import hasher_for, offered_digests
 from video_assets.transfer.failures import FAULT_RULES, DownloadFailed, Fault
@@ -26,6 +26,7 @@ from video_assets.transfer.proof import fault_of_head, proven_container, verifie
 from video_assets.transfer.redirects import is_login, next_url
 from video_assets.transfer.resume import Bookmark, content_range
 from video_assets.transfer.spool import SpoolFile, default_hashers, identity_hashers
+from video_assets.transfer.watch import Watch
 
 _BUFFER: Final = 1024 * 1024
 _WRITE_FROM: Final = 256 * 1024
@@ -234,7 +235,7 @@ class Fetch:
         body = b""
         view = _buffer()[:ERROR_BODY_BYTES]
         try:
-            decoder = decoder_for(answer.headers.get("Content-Encoding"))
+            decoder = decoder_for(answer.encoding)
             while len(body) < ERROR_BODY_BYTES and (count := answer.read_into(view)):
                 block = bytes(view[:count])
                 body += b"".join(decoder.feed(block)) if decoder else block
@@ -247,10 +248,12 @@ class Fetch:
 
     def _receive(self, verdict: Verdict, answer: Answer, *, redirected: bool) -> Download:
         self._accept_status(verdict, answer)
-        decoder = decoder_for(answer.headers.get("Content-Encoding"))
+        decoder = decoder_for(answer.encoding)
         if self.spool.size == 0:
             self._begin(answer)
-        if answer.length is not None and decoder is None:
+        if decoder is not None:
+            self.total = None
+        elif self.total is None and answer.length is not None:
             self.total = self.spool.size + answer.length
         if self.total is not None and self.total > self.policy.max_bytes:
             raise DownloadFailed(Fault.TOO_LARGE, f"{self.total} bytes, {self.policy.max_bytes} are allowed")
@@ -265,7 +268,16 @@ class Fetch:
                 self.order.on_progress(self.spool.size, self.total)
 
         self._pump(answer, decoder, take)
+        self._compare_with_total()
         return self._prove(verdict, answer)
+
+    def _compare_with_total(self) -> None:
+        """What has arrived must be as much as the length or the range announced."""
+        if self.total is None or self.spool.size == self.total:
+            return
+        if self.spool.size > self.total:
+            raise DownloadFailed(Fault.BROKEN_RESUME, f"more than {self.total} bytes came")
+        raise DownloadFailed(Fault.TRUNCATED, f"{self.spool.size} of {self.total} bytes came")
 
     def _accept_status(self, verdict: Verdict, answer: Answer) -> None:
         """Return when the body is the file, or the part of it that was asked for. Raises DownloadFailed."""
@@ -276,6 +288,7 @@ class Fetch:
             wrong = self.bookmark.mismatch(headers, asked, answer.length)
             if wrong is not None:
                 raise DownloadFailed(Fault.BROKEN_RESUME, wrong, status=status)
+            self.total = part.total if part and part.total is not None else self.bookmark.total
             self.resumed += 1
             return
         if asked and status == 416:
@@ -283,9 +296,11 @@ class Fetch:
         if status in (200, 203) and (part is None or part.start == 0):
             if self.spool.size:
                 self._forget()
+            self.total = part.total if part else None
             return
         if status in (200, 206):
             if part is not None and part.is_whole and not asked:
+                self.total = part.total
                 return
             raise DownloadFailed(Fault.BROKEN_RESUME, "only a part came", status=status)
         failure = judge(

@@ -51,9 +51,8 @@ class Bookmark:
     def of(cls, headers: HTTPMessage, length: int | None) -> Bookmark | None:
         """The bookmark of a complete (200) answer, None when it cannot be resumed."""
         etag = (headers.get("ETag") or "").strip()
-        encoded = (headers.get("Content-Encoding") or "identity").strip().lower() not in ("", "identity")
         refuses = (headers.get("Accept-Ranges") or "").strip().lower() == "none"
-        return None if encoded or refuses or not _STRONG_ETAG.fullmatch(etag) else cls(etag, length)
+        return None if _encoded(headers) or refuses or not _STRONG_ETAG.fullmatch(etag) else cls(etag, length)
 
     def request_headers(self, offset: int) -> dict[str, str]:
         """The headers that ask for everything from ``offset`` on, if the file is still the same."""
@@ -65,6 +64,8 @@ class Bookmark:
         etag = headers.get("ETag")
         if part is None:
             return "the part does not say where it belongs"
+        if _encoded(headers):
+            return "the part is compressed"
         if part.start != offset:
             return f"the part begins at byte {part.start}, not {offset}"
         if etag is not None and etag.strip() != self.etag:
@@ -76,3 +77,12 @@ class Bookmark:
         if part.total is not None and part.last + 1 != part.total:
             return "the part ends before the file does"
         return None
+
+
+def _encoded(headers: HTTPMessage) -> bool:
+    """True when the body may be another form of the file than its bytes."""
+    return any(
+        word.strip().lower() not in ("", "identity")
+        for value in headers.get_all("Content-Encoding", [])
+        for word in value.split(",")
+    )
