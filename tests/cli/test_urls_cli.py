@@ -96,6 +96,32 @@ def test_classify_answers_each_line_in_order_with_exactly_the_promised_fields(ur
 
 
 @pytest.mark.parametrize(
+    ("created_at", "expires_at"),
+    [
+        ("2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z"),
+        ("2026-11-21T12:00:00.999+02:00", "2026-11-21T11:00:00Z"),
+        ("2026-11-21 10:00:00", "2026-11-21T11:00:00Z"),
+        ("2026-11-21 10:00:00+00", "2026-11-21T11:00:00Z"),
+        ("20261121T100000Z", "2026-11-21T11:00:00Z"),
+        ("Sat, 21 Nov 2026 10:00:00 GMT", "2026-11-21T11:00:00Z"),
+        (1795255200, "2026-11-21T11:00:00Z"),
+        (1795255200.5, "2026-11-21T11:00:00Z"),
+        (1795255200000, "2026-11-21T11:00:00Z"),
+        ("1795255200", "2026-11-21T11:00:00Z"),
+        ("1711112140000", "2024-03-22T13:55:40Z"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_creation_time_is_read_as_databases_write_it(
+    urls: Urls, created_at: object, expires_at: str | None
+) -> None:
+    line = {"id": 1, "url": "https://replicate.delivery/x/out.mp4", "created_at": created_at}
+    outcome = urls("classify", "--jsonl", stdin=json.dumps(line) + "\n")
+    assert [answer["expires_at"] for answer in outcome.lines] == [expires_at]
+
+
+@pytest.mark.parametrize(
     ("line", "identity", "word"),
     [
         (b"not json", None, "not JSON"),

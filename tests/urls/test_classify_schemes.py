@@ -597,7 +597,7 @@ def test_one_file_behind_two_signatures_has_one_fingerprint(case: Case) -> None:
 
 def test_every_entry_of_the_table_names_its_source_and_is_exercised_here_or_by_the_signers() -> None:
     by_signers = {"gcs_v4", "gcs_v2", "cloudfront_custom", "alibaba_oss_v4", "volcengine_tos", "jwt"}
-    elsewhere = {"sharepoint", "oauth_implicit"}
+    elsewhere = {"sharepoint", "oauth_implicit", "github_raw"}
     exercised = {case.scheme for case in CASES} | by_signers | elsewhere
     for scheme in SCHEMES:
         assert scheme.source

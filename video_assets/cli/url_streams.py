@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from video_assets.cli.failures import CommandFailed
+from video_assets.urls import moments
 from video_assets.urls.documents.encodings import decode_bytes
 from video_assets.urls.find import Finding, find
 
@@ -97,19 +98,30 @@ def text_of(value: dict[str, Any], name: str) -> str:
 
 
 def moment_of(value: dict[str, Any], name: str) -> datetime | None:
-    """The time ``value[name]``, ISO 8601 (UTC when it names no zone) or epoch seconds. Raises BadLine."""
+    """The time ``value[name]``: ISO 8601 (UTC when it names no zone), an HTTP date, or an epoch in any unit.
+
+    Raises BadLine.
+    """
     moment = value.get(name)
-    if moment is None:
+    if moment is None or moment == "":
         return None
-    try:
-        if isinstance(moment, str):
-            parsed = datetime.fromisoformat(moment)
-            return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-        if isinstance(moment, int | float) and not isinstance(moment, bool):
-            return datetime.fromtimestamp(moment, UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
+    parsed: datetime | None = None
+    if isinstance(moment, str):
+        parsed = moments.parse_any(moment) if moment.isdigit() else _iso(moment) or moments.parse_any(moment)
+    elif isinstance(moment, int | float) and not isinstance(moment, bool):
+        parsed = moments.from_epoch(moment)
+    if parsed is not None:
+        return parsed
     raise BadLine(f'has a "{name}" that is not a time', value.get("id"))
+
+
+def _iso(text: str) -> datetime | None:
+    """With the fraction of a second, which ``moments`` cuts off."""
+    try:
+        parsed = datetime.fromisoformat(text)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def second_text(moment: datetime | None) -> str | None:

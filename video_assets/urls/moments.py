@@ -1,4 +1,4 @@
-"""Times as URLs write them: epochs in seconds, milliseconds or hex, ISO 8601 in its many cuts, basic dates.
+"""Times as URLs write them: epochs in seconds, milliseconds or hex, ISO 8601 in its many cuts, HTTP dates.
 
 Every function answers ``None`` for what is not a time; none raises. Answers are UTC, cut to the second below,
 because a URL that dies within a second is dead for that second.
@@ -17,9 +17,16 @@ _NANOSECONDS_FROM = 10**18
 
 _ISO = re.compile(
     r"\s*([0-9]{4})-?([0-9]{2})-?([0-9]{2})"
-    r"(?:[Tt _]([0-9]{2}):?([0-9]{2})(?::?([0-9]{2})(?:[.,][0-9]{1,12})?)?"
+    r"(?:(?:[Tt _]|\+(?=[0-9]{2}:[0-9]{2}:))([0-9]{2}):?([0-9]{2})(?::?([0-9]{2})(?:[.,][0-9]{1,12})?)?"
     r"\s*([Zz]|[Uu][Tt][Cc]|[Gg][Mm][Tt]|[+\- ][0-9]{2}:?(?:[0-9]{2})?)?)?\s*"
 )
+# RFC 9110 section 5.6.7, with the blanks that queries write as a plus.
+_HTTP_DATE = re.compile(
+    r"(?:[A-Za-z]{3,9},?)?[ +]*([0-9]{1,2})[ +\-]([A-Za-z]{3})[ +\-]([0-9]{4})[ +]+"
+    r"([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?[ +]*(?:GMT|UTC|Z|[+\-]0000)?\s*",
+    re.IGNORECASE,
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _NUMBER = re.compile(r"\s*\+?([0-9]{1,20})(?:\.[0-9]{0,20})?\s*")
 _HEX = re.compile(r"(?:0[xX])?([0-9a-fA-F]{1,16})")
@@ -78,11 +85,31 @@ def parse_iso(text: str, *, zone: timezone = UTC) -> datetime | None:
         return None
 
 
+def parse_http_date(text: str) -> datetime | None:
+    """A date as HTTP headers write it: ``Sun, 22 Nov 2026 00:00:00 GMT``."""
+    match = _HTTP_DATE.fullmatch(text)
+    if match is None or match[2].lower() not in _MONTHS:
+        return None
+    day, month, year, hour, minute, second = match.groups()
+    try:
+        return datetime(
+            int(year),
+            _MONTHS.index(month.lower()) + 1,
+            int(day),
+            int(hour),
+            int(minute),
+            int(second or 0),
+            tzinfo=UTC,
+        )
+    except ValueError:
+        return None
+
+
 def parse_any(text: str) -> datetime | None:
-    """An epoch in decimal or a date in ISO 8601; fourteen digits that make a date are a date."""
+    """An epoch in decimal, a date in ISO 8601 or of HTTP; fourteen digits that make a date are a date."""
     if len(text) in (8, 14) and _DIGITS.fullmatch(text):
         return parse_iso(f"{text[:8]}T{text[8:]}" if len(text) == 14 else text) or parse_epoch(text)
-    return parse_epoch(text) or parse_iso(text)
+    return parse_epoch(text) or parse_iso(text) or parse_http_date(text)
 
 
 def parse_seconds(text: str) -> timedelta | None:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from video_assets.urls.analysis import analyse, merge
 from video_assets.urls.parts import Parts, Span
+from video_assets.urls.second_look import is_plain
 from video_assets.urls.secret_names import SECRET_NAMES, bare_name, is_harmless, is_likely_secret, is_secret
-from video_assets.urls.tokens import KNOWN_KEY, MARKER, RUN_EDGE, is_random
+from video_assets.urls.tokens import KNOWN_KEY, MARKER, RUN_START, is_random
 
 _MAX_ROUNDS = 12
 _CLINGING = re.compile(re.escape(MARKER) + r"\S+")
@@ -24,9 +25,16 @@ _WORTH_A_LOOK = re.compile(
 _WORD = re.compile(
     r"(?:[^\s\"'<>`\\]|\\{1,8}+(?:[/=&?:]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})|'(?=[^\s\"'<>`]*[&=]))+"
 )
+# A word without any of these signs is neither a URL nor a query, however it is spelled.
+_NO_URL = re.compile(r"[^=/%\\@&]*+").fullmatch
 _URL_MARK = re.compile(
-    r"(?::|%(?:25){0,6}3[aA]|\\{1,4}u003[aA]|&#(?:58|x3[aA]);)"
-    r"(?:\\{0,4}/|%(?:25){0,6}2[fF]|\\{1,4}u002[fF]|&#(?:47|x2[fF]);){2}"
+    r"(?::|%(?:25){0,6}3[aA]|\\{1,4}u003[aA]|&(?:amp;){0,3}(?:#0*58|#[xX]0*3[aA]|colon);)"
+    r"(?:\\{0,4}/|%(?:25){0,6}2[fF]|\\{1,4}u002[fF]|&(?:amp;){0,3}(?:#0*47|#[xX]0*2[fF]|sol);){2}"
+)
+# How urllib3 tells of a request: the host in one place, the rest of the URL in another.
+_REQUEST = re.compile(
+    r"https?://(?P<host>[^\s\"'/]{1,300}) \"[A-Z]{3,8} (?P<target>/[^\s\"]*)"
+    r"|ConnectionPool\(host='(?P<pool>[^']{1,300})'[^)]{0,40}\)[^\n]{0,200}? url: (?P<path>/\S*)"
 )
 _WHOLE_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-]{0,30}:\\{0,4}/\\{0,4}/|\s*//")
 _BREAK = re.compile(r"[\s\"'<>`,;]")
@@ -57,7 +65,7 @@ _AUTHORIZATION = re.compile(
 )
 _AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "digest"})
 _BARE_TOKEN = re.compile(
-    rf"{RUN_EDGE}e[yw][A-Za-z0-9_\-]{{8,}}+=*(?:(?:\.|%(?:25){{0,4}}2[eE])[A-Za-z0-9_\-]*+){{1,4}}"
+    rf"{RUN_START}[A-Za-z0-9_\-]{{8,}}+=*(?:(?:\.|%(?:25){{0,4}}2[eE])[A-Za-z0-9_\-]*+){{1,4}}"
 )
 _TELEGRAM = re.compile(r"(?<=/bot)[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}")
 
@@ -72,20 +80,21 @@ def redact(text: str) -> str:
         text = str(text)
     if not _WORTH_A_LOOK.search(text):
         return text
+    known: dict[str, list[Span]] = {}  # most words of the second round are those of the first
     for clinging in (None, _CLINGING, _WHOLE_WORD):
         if clinging is not None:
             # Made-up nestings peel off one layer per round: then what clings to a hidden secret goes with it.
             text = clinging.sub(MARKER, text)
         for _ in range(_MAX_ROUNDS):
-            shorter = _once(text)
+            shorter = _once(text, known)
             if shorter == text:
                 return text
             text = shorter
     return text
 
 
-def _once(text: str) -> str:
-    text = _hide_everywhere(text, _url_secrets(text))
+def _once(text: str, known: dict[str, list[Span]]) -> str:
+    text = _hide_everywhere(text, _url_secrets(text, known))
     if "=" in text or "%" in text or "\\" in text or "&#" in text:
         text = _PAIR.sub(_hide_pair, text)
     if ":" in text or "'" in text or '"' in text:
@@ -121,18 +130,37 @@ def _hide_everywhere(text: str, spans: list[Span]) -> str:
 # --- URLs -------------------------------------------------------------------------------------------------------
 
 
-def _url_secrets(text: str) -> list[Span]:
+def _url_secrets(text: str, known: dict[str, list[Span]]) -> list[Span]:
+    """Where the secrets of URLs stand; ``known`` remembers those of each word, as offsets into it."""
     spans: list[Span] = []
     if _WHOLE_URL.match(text):  # blanks inside a stored URL part it into words that no longer explain each other
         spans = [span for span in analyse(text).secrets if not _BREAK.search(text, *span)]
+    if '"' in text or "ConnectionPool" in text:
+        for request in _REQUEST.finditer(text):
+            spans += _target_secrets(request)
     for word in _WORD.finditer(text):
-        start, end = word.span()
         piece = word.group()
-        if end - start < 6 or not ("=" in piece or "/" in piece or "%" in piece or "\\" in piece or "@" in piece):
+        if len(piece) < 6 or _NO_URL(piece):
             continue
-        for url_start, url_end in _candidates(piece):
-            spans += _secrets_of(text, start + url_start, start + url_end)
+        found = known.get(piece)
+        if found is None:
+            found = known[piece] = [
+                span for start, end in _candidates(piece) for span in _secrets_of(piece, start, end)
+            ]
+        if found:
+            shift = word.start()
+            spans += [(start + shift, end + shift) for start, end in found]
     return spans
+
+
+def _target_secrets(request: re.Match[str]) -> Iterable[Span]:
+    """What the table knows of a request target once it stands behind its host again."""
+    target = "target" if request["target"] else "path"
+    origin = f"https://{request['host'] or request['pool']}"
+    shift = request.start(target) - len(origin)
+    for start, end in analyse(origin + request[target]).secrets:
+        if start >= len(origin):
+            yield start + shift, end + shift
 
 
 def _candidates(word: str) -> Iterable[Span]:
@@ -155,7 +183,7 @@ def _candidates(word: str) -> Iterable[Span]:
 
 def _secrets_of(text: str, start: int, end: int) -> list[Span]:
     url = text[start:end].rstrip(_TRAILING)
-    if len(url) < 6:
+    if len(url) < 6 or ("=" not in url and is_plain(url)):
         return []
     prefix = 0
     if "=" in url and "&" in url and "?" not in url and url[0] != "/" and not _URL_MARK.search(url):

@@ -1,7 +1,8 @@
 """How one URL is written down: the layers that documents, databases and logs wrap around it.
 
 ``read_spelling`` takes them off and remembers where every character came from, so that a secret found in the
-decoded URL can be named, hidden or replaced in the text as it was given. Used by classify, redact, find.
+decoded URL can be named or hidden in the text as it was given. Used by classify, redact and fingerprint; the
+codecs of ``documents`` do this work for find and replace.
 """
 
 from __future__ import annotations

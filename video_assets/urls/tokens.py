@@ -15,20 +15,23 @@ MARKER = "REDACTED"
 
 _DOT = r"(?:\.|%(?:25){0,4}2[eE])"
 _PAD = r"(?:=|%(?:25){0,4}3[dD]){0,2}"
-# A token begins at the edge of a base64url run, or behind an escape that only looks like part of the run.
-RUN_EDGE = (
-    r"(?:(?<![A-Za-z0-9_\-])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})"
-    r"|(?<=%2525[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\[bfnrt]))"
+# "ey" and "ew" are how base64 writes an opening brace before a quote, a blank or a line end. A token begins at
+# the edge of a base64url run, or behind an escape that only looks like part of the run. The two letters come
+# first in the pattern, because that is what the search can skip by.
+RUN_START = (
+    r"e[yw](?:(?<![A-Za-z0-9_\-]e[yw])|(?<=%[0-9A-Fa-f]{2}e[yw])|(?<=%25[0-9A-Fa-f]{2}e[yw])"
+    r"|(?<=%2525[0-9A-Fa-f]{2}e[yw])|(?<=\\u[0-9A-Fa-f]{4}e[yw])|(?<=\\x[0-9A-Fa-f]{2}e[yw])"
+    r"|(?<=\\[bfnrt]e[yw]))"
 )
-# "ey" and "ew" are how base64 writes an opening brace before a quote, a blank or a line end.
 _JWT = re.compile(
-    rf"{RUN_EDGE}(?=e[yw])([A-Za-z0-9_\-]{{8,}}+){_PAD}{_DOT}([A-Za-z0-9_\-]*+){_PAD}{_DOT}[A-Za-z0-9_\-]*+{_PAD}"
+    rf"({RUN_START}[A-Za-z0-9_\-]{{6,}}+){_PAD}{_DOT}([A-Za-z0-9_\-]*+){_PAD}{_DOT}[A-Za-z0-9_\-]*+{_PAD}"
     rf"((?:{_DOT}[A-Za-z0-9_\-]++){{2}})?"
 )
 _BASE64 = str.maketrans("-_", "+/")
 _ALPHABET = re.compile(r"[A-Za-z0-9+/=_\-.:~%|$!*]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
+_HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _WORD_BREAK = re.compile(r"[^A-Za-z0-9]+")
 _CLASS_CHANGE = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-Za-z]")
 
@@ -115,16 +118,40 @@ def find_jwts(text: str) -> list[Jwt]:
     return found
 
 
+def is_digest(value: str) -> bool:
+    """True for hexadecimal text that no word, number or date could be, however even its digits are."""
+    if len(value) < 16 or value.isdigit() or _HEX.fullmatch(value) is None:
+        return False
+    return len(set(value)) >= 4
+
+
 def is_random(value: str, *, least: int = 12) -> bool:
     """True when ``value`` looks drawn by a machine: a digest, a MAC, a token; not words, a date or a number."""
     if MARKER in value or not least <= len(value) <= 8192 or _ALPHABET.fullmatch(value) is None:
         return False
-    if _UUID.fullmatch(value):
+    if _UUID.fullmatch(value) or is_digest(value):
         return True
     letters_and_digits = _WORD_BREAK.sub("", value)
     if letters_and_digits.isdigit() or len(letters_and_digits) < 0.75 * len(value):
         return False
     return len(_CLASS_CHANGE.findall(value)) >= 0.18 * len(value)
+
+
+def is_signature(value: str) -> bool:
+    """True when ``value``, under the name of a signature and beside an expiry, can be nothing else.
+
+    Its surroundings have said already what it is: all three classes of characters are enough here.
+    """
+    if is_random(value, least=10):
+        return True
+    return (
+        16 <= len(value) <= 8192
+        and MARKER not in value
+        and _ALPHABET.fullmatch(value) is not None
+        and any(c.isupper() for c in value)
+        and any(c.islower() for c in value)
+        and any(c.isdigit() for c in value)
+    )
 
 
 def is_key(value: str) -> bool:

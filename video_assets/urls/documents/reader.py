@@ -77,10 +77,15 @@ def _read(view: View, declared: str | None = None) -> Iterator[Candidate]:
 def _delimiter(text: str, declared: str | None) -> str | None:
     """What separates the cells of ``text``, when it is delimited text."""
     if declared == "csv":
-        return sniff(text) or ("\t" if text.count("\t") > text.count(",") else ",")
+        return sniff(text) or ("\t" if text.count("\t") > text.count(",") else _usual_delimiter(text))
     if declared is not None or _OTHER_FORMAT.match(text) or not ('""' in text or "\n" in text or "\r" in text):
         return None
     return sniff(text)
+
+
+def _usual_delimiter(text: str) -> str:
+    """A comma; a semicolon where none is there and an address follows a semicolon."""
+    return ";" if "," not in text and ";http" in text else ","
 
 
 def _read_text(view: View) -> Iterator[Candidate]:

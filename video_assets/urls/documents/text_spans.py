@@ -7,6 +7,7 @@ rest forwards, one escape layer at a time, until a character that no URL contain
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -55,7 +56,9 @@ _STOP = re.compile(
 )
 _PERCENT_STOP = re.compile(r"[^A-Za-z0-9\-_.~!*'()%+$\\]")
 _PERCENT_STOP_BUT_SLASH = re.compile(r"[^A-Za-z0-9\-_.~!*'()%+$\\/]")
-_SOFT = re.compile(r"[()\[\]{}\\'|\u3002\uff0e\uff61]|[,;](?=[hH][tT][tT][pP][sS]?://)")
+_SOFT = re.compile(
+    r"[()\[\]{}\\'|\u3002\uff0e\uff61]|[,;](?=[hH][tT][tT][pP][sS]?://)|(?P<member>,)(?=[A-Za-z_][\w\-]{0,63}:)"
+)
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 _TRAILING = frozenset(".,;:!?'")
 _EMPHASIS = frozenset("*_~")
@@ -291,9 +294,16 @@ def _soft_stop(text: str, start: int, head_end: int, stop: int, before: str) -> 
         elif mark in "\u3002\uff0e\uff61":
             if position > authority_end or not text[position + 1 : position + 2].isalnum():
                 return position
+        elif match["member"] and before != ":":
+            continue  # only in {a:https://...,b:1} does a comma before a name and a colon part members
         else:
             return position
     return stop
+
+
+def _is_symbol(character: str) -> bool:
+    """True for what no address ends in: arrows, emoji, dashes and quotes of any script."""
+    return character > "\x7f" and unicodedata.category(character)[0] in "SP"
 
 
 def _without_trailing(text: str, head_end: int, stop: int, before: str) -> int:
@@ -301,7 +311,7 @@ def _without_trailing(text: str, head_end: int, stop: int, before: str) -> int:
     excess: dict[str, int] | None = None
     while stop > head_end:
         last = text[stop - 1]
-        if last in _TRAILING or last == "|" or (last in _EMPHASIS and last == before):
+        if last in _TRAILING or last == "|" or (last in _EMPHASIS and last == before) or _is_symbol(last):
             stop -= 1
         elif last in _CLOSES:
             if excess is None:

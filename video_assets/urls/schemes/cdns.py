@@ -27,7 +27,7 @@ from video_assets.urls.schemes.model import (
     shaped_time,
     with_any,
 )
-from video_assets.urls.tokens import decode_base64, is_random
+from video_assets.urls.tokens import decode_base64, is_signature
 
 _AKAMAI = re.compile(r"(?:~|%(?:25)*7[eE])hmac(?:=|%(?:25)*3[dD])(?P<secret>[0-9a-fA-F]{16,})")
 
@@ -49,7 +49,7 @@ def _akamai_secret(parts: Parts) -> list[tuple[int, int]]:
 
 
 _HASH_THEN_EPOCH = re.compile(
-    rf"/(?P<secret>{MD5}|(?=[A-Za-z_\-]*[0-9])[A-Za-z0-9_\-]{{22}}(?:==)?)/(?P<time>[1-4][0-9]{{9}})/."
+    rf"/(?P<secret>{MD5}|(?=[A-Za-z_\-]*(?:[0-9]|[A-Z]{{2}}))[A-Za-z0-9_\-]{{22}}(?:==)?)/(?P<time>[1-4][0-9]{{9}})/."
 )
 
 _CLOUDFLARE = re.compile(r"^(?P<time>[0-9]{10})-(?P<secret>[A-Za-z0-9+/_\-]{27,88}={0,2})$")
@@ -152,7 +152,7 @@ CDNS: tuple[Scheme, ...] = (
         when=lambda parts: (
             not any(param.in_path for param in parts.params["expires"])
             and parts.first("expires") != ""
-            and is_random((parts.first("token") or "").removeprefix("HS256-"), least=16)
+            and is_signature((parts.first("token") or "").removeprefix("HS256-"))
         ),
         expires=epoch("expires"),
         secret=("token",),
@@ -178,7 +178,7 @@ CDNS: tuple[Scheme, ...] = (
         name="keycdn",
         source="https://www.keycdn.com/support/secure-token (410 after the time)",
         needs=("token", "expire"),
-        when=lambda parts: is_random(parts.first("token") or "", least=16),
+        when=lambda parts: is_signature(parts.first("token") or ""),
         expires=epoch("expire"),
         secret=("token",),
     ),

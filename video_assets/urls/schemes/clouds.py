@@ -205,7 +205,7 @@ CLOUDS: tuple[Scheme, ...] = (
         needs=("sig",),
         any_of=("sig",),
         when=both(with_any("sv", "sr", "skn"), with_any("se", "si")),
-        expires=earliest_of("se", "ske"),
+        expires=earliest_of("se", "ske", upper_with="si"),
         secret=("sig",),
         volatile=(
             *(

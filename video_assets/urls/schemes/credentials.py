@@ -10,7 +10,7 @@ from video_assets.urls import moments
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Param, Parts, Span, percent_decode
 from video_assets.urls.schemes.model import Death, Scheme
-from video_assets.urls.tokens import KNOWN_KEY, MARKER, is_key, is_random
+from video_assets.urls.tokens import KNOWN_KEY, MARKER, is_key, is_random, is_signature
 
 _PLAUSIBLE_FROM = datetime(2005, 1, 1, tzinfo=UTC)
 _PLAUSIBLE_TO = datetime(2500, 1, 1, tzinfo=UTC)  # Firebase's "for ever" is the year 2491
@@ -101,6 +101,7 @@ SIGNATURE_NAMES = _spellings(
     ),
     *("authorization", "credential", "jwt", "code", "ssig", "psig", "csig"),
 )
+_HEX_EPOCH = re.compile(r"^(?:0[xX][0-9a-fA-F]{8}|(?=[0-9]*[a-fA-F])[4-9a-fA-F][0-9a-fA-F]{7})$")
 _EXPIRY_SET = frozenset(EXPIRY_NAMES)
 _SIGNATURE_SET = frozenset(SIGNATURE_NAMES)
 # Too general to pair with a bare letter.
@@ -112,12 +113,15 @@ def _expiry(parts: Parts) -> tuple[Param, datetime] | None:
     """The expiry parameter that has a signature worth the name beside it, with the earliest time."""
     best: tuple[Param, datetime] | None = None
     for param in _named(parts, _EXPIRY_SET):
+        weak = param.name in _WEAK_EXPIRY
         moment = moments.parse_any(param.value)
+        if moment is None and not weak and _HEX_EPOCH.match(param.value):
+            moment = moments.parse_hex_epoch(param.value)
         if (
             moment is not None
             and _PLAUSIBLE_FROM <= moment < _PLAUSIBLE_TO
             and (best is None or moment < best[1])
-            and _signatures(parts, weak=param.name not in _WEAK_EXPIRY)
+            and _signatures(parts, weak=not weak)
         ):
             best = param, moment
     return best
@@ -127,7 +131,11 @@ def _signatures(parts: Parts, *, weak: bool = True) -> list[Span]:
     return [
         param.span
         for param in _named(parts, _SIGNATURE_SET if weak else _SIGNATURE_SET - _WEAK_SIGNATURE)
-        if is_random(_bare(param.value), least=16 if param.name in _WEAK_SIGNATURE else 10)
+        if (
+            is_random(_bare(param.value), least=16)
+            if param.name in _WEAK_SIGNATURE
+            else is_signature(_bare(param.value))
+        )
     ]
 
 

@@ -159,9 +159,14 @@ def hex_epoch(name: str) -> Clock:
     return lambda parts: Death(moments.parse_hex_epoch(parts.first(name) or ""))
 
 
-def earliest_of(*names: str) -> Clock:
-    """The earliest of the times that the parameters hold."""
-    return lambda parts: Death(moments.earliest(*(moments.parse_any(parts.first(name) or "") for name in names)))
+def earliest_of(*names: str, upper_with: str = "") -> Clock:
+    """The earliest of the times that the parameters hold; ``upper_with`` names what may end it sooner."""
+
+    def clock(parts: Parts) -> Death:
+        end = moments.earliest(*(moments.parse_any(parts.first(name) or "") for name in names))
+        return Death(end, Bound.UPPER if end and upper_with and parts.has(upper_with) else Bound.CERTAIN)
+
+    return clock
 
 
 def date_plus_seconds(date: str, seconds: str, *, upper_with: str = "") -> Clock:

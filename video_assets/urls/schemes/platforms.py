@@ -203,6 +203,13 @@ PLATFORMS: tuple[Scheme, ...] = (
         jwt=True,
     ),
     Scheme(
+        name="github_raw",
+        source="seen on raw.githubusercontent.com: the token of a private file ends within days",
+        hosts=("raw.githubusercontent.com",),
+        when=with_any("token"),
+        secret=("token",),
+    ),
+    Scheme(
         name="sharepoint",
         source="OneDrive and SharePoint download URLs carry tempauth for about an hour",
         needs=("tempauth",),

@@ -1,0 +1,163 @@
+"""Shapes that a stranger's collection held and that were answered wrongly at first, one class of error each."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+
+from video_assets.urls import Bound, Kind, classify, find, redact, replace
+
+DIES = datetime(2026, 11, 22, tzinfo=UTC)
+EPOCH = 1_795_305_600
+SIGNATURE = "8981b24742b3ab8d47b6a440ffe16927"
+SIGNED = (
+    f"https://b.s3.amazonaws.com/a.mp4?X-Amz-Date=20261121T230000Z&X-Amz-Expires=3600&X-Amz-Signature={SIGNATURE}"
+)
+TEMPORARY = "https://replicate.delivery/xezq/abc/tmp123.mp4"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-11-22+00:00:00",
+        f"{EPOCH:x}",
+        f"0x{EPOCH:X}",
+        "Sun,%2022%20Nov%202026%2000:00:00%20GMT",
+        "Sun%2C+22+Nov+2026+00%3A00%3A00+GMT",
+        "Sunday, 22-Nov-2026 00:00:00 GMT",
+        "22%20Nov%202026%2000:00:00%20UTC",
+    ],
+)
+def test_a_home_made_expiry_may_be_hex_or_an_http_date(value: str) -> None:
+    result = classify(f"https://v.example.io/a.mp4?expires={value}&signature={SIGNATURE}")
+    assert (result.kind, result.expires_at) == (Kind.TEMPORARY, DIES)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "deadline",
+        "facade",
+        "22%20Nix%202026%2000:00:00%20GMT",
+        "31%20Nov%202026%2000:00:00%20GMT",
+        "0x12",
+        "00ab12cd",
+    ],
+)
+def test_what_is_no_date_ends_nothing(value: str) -> None:
+    assert not classify(f"https://v.example.io/a.mp4?expires={value}&signature={SIGNATURE}").is_temporary
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["0123456789abcdef0123456789abcdef", "deadbeefcafebabe", "abcDEF-ghi_jkl1234567", "iwfozoteyGVWlzCilXHA7"],
+)
+def test_a_signature_beside_an_expiry_need_not_look_random(signature: str) -> None:
+    for url in (
+        f"https://x.b-cdn.net/a.mp4?token={signature}&expires={EPOCH}",
+        f"https://x.kxcdn.com/a.mp4?token={signature}&expire={EPOCH}",
+        f"https://v.example.io/a.mp4?exp={EPOCH}&sig={signature}",
+    ):
+        result = classify(url)
+        assert (result.kind, result.expires_at) == (Kind.TEMPORARY, DIES)
+        assert signature not in redact(url)
+
+
+@pytest.mark.parametrize("word", ["newsletter-signup-page", "large", "9999999999999999", "aaaaaaaaaaaaaaaaaaaa"])
+def test_words_and_numbers_beside_an_expiry_are_no_signature(word: str) -> None:
+    assert not classify(f"https://v.example.io/a?expires={EPOCH}&token={word}").is_temporary
+
+
+def test_a_hash_of_letters_only_before_a_time_in_the_path_is_a_signature() -> None:
+    url = f"https://x.example.org/wSFipvlouOnPyjUmlSbSRQ/{EPOCH}/a.mp4"
+    assert classify(url).expires_at == DIES
+    assert "wSFipvlouOn" not in redact(url)
+
+
+def test_the_token_of_a_private_file_on_github_ends_when_only_the_server_knows() -> None:
+    url = "https://raw.githubusercontent.com/a/b/main/c.mp4?token=GHSAT0AAAAAAACABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    result = classify(url)
+    assert (result.kind, result.scheme, result.expires_at) == (Kind.TEMPORARY, "github_raw", None)
+    assert "GHSAT0" not in redact(url)
+
+
+def test_a_stored_policy_may_end_a_sas_before_its_own_end() -> None:
+    url = f"https://a.blob.core.windows.net/c/a.mp4?sv=2023-11-03&se=2026-11-22&sr=b&sig={SIGNATURE}"
+    assert classify(url).bound is Bound.CERTAIN
+    assert classify(url + "&si=policy").bound is Bound.UPPER
+    assert classify(url + "&si=policy").expires_at == DIES
+
+
+@pytest.mark.parametrize(
+    ("slash", "equals", "colon"),
+    [
+        ("&#x2F;", "&#x3D;", ":"),
+        ("&#47;", "&#61;", "&#58;"),
+        ("&sol;", "&equals;", "&colon;"),
+        ("&amp;#x2f;", "=", ":"),
+    ],
+)
+def test_a_url_whose_every_sign_is_a_character_reference_is_redacted(slash: str, equals: str, colon: str) -> None:
+    url = f"https://x.example.com/dl/{SIGNATURE}/{EPOCH - 100:x}/a.mp4?a=1"
+    text = "see " + url.replace(":", colon).replace("/", slash).replace("=", equals)
+    assert SIGNATURE not in redact(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'https://{host}:443 "GET {target} HTTP/1.1" 200 None',
+        "HTTPSConnectionPool(host='{host}', port=443): Max retries exceeded with url: {target} (Caused by X)",
+    ],
+)
+@pytest.mark.parametrize(
+    ("host", "target", "secret"),
+    [
+        ("v5.airtableusercontent.com", f"/v3/u/47/47/{EPOCH}000/abcDEFghi_jkl/mnoPQR-stu", "mnoPQR-stu"),
+        (
+            "media.licdn.com",
+            f"/dms/a?e={EPOCH}&v=beta&t=abcDEFghi-jkl_mnopqrstuvwxyz012345678901234",
+            "abcDEFghi",
+        ),
+        ("lookaside.fbsbx.com", f"/whatsapp/?mid=123&ext={EPOCH}&hash=ATabcDEF_ghi", "ATabcDEF_ghi"),
+    ],
+)
+def test_a_request_told_apart_from_its_host_is_redacted_by_the_rules_of_the_host(
+    line: str, host: str, target: str, secret: str
+) -> None:
+    shown = redact(line.format(host=host, target=target))
+    assert secret not in shown
+    assert host in shown
+    assert redact(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "url"),
+    [
+        (f"{{a:{TEMPORARY},b:1}}", None, TEMPORARY),
+        (f"{{a:{TEMPORARY}, b:1}}", None, TEMPORARY),
+        (f"1;{SIGNED};x\n", "text/csv", SIGNED),
+        (f"id;url;n\n1;{SIGNED};x\n", "text/csv", SIGNED),
+        (f"🎬{SIGNED}🎬", None, SIGNED),
+        (f"{SIGNED}→ next", None, SIGNED),
+        (f"{SIGNED}—", None, SIGNED),
+        # a comma before a name and a colon is part of most URLs
+        (f"see {TEMPORARY},ar_16:9 there", None, f"{TEMPORARY},ar_16:9"),
+    ],
+)
+def test_a_url_ends_where_its_surroundings_go_on(content: str, content_type: str | None, url: str) -> None:
+    (finding,) = find(content, content_type)
+    assert finding.url == url
+    new = "https://safe.example.org/1.mp4"
+    assert replace(content, [(finding, new)], content_type) == content.replace(url, new)
+
+
+def test_every_spelling_of_a_signed_url_gives_the_same_answer() -> None:
+    plain = classify(SIGNED)
+    for text in (quote(SIGNED, safe=""), json.dumps(json.dumps(SIGNED)), SIGNED.replace("&", "&AMP;")):
+        result = classify(text)
+        assert (result.kind, result.scheme, result.expires_at) == (plain.kind, plain.scheme, plain.expires_at)
+        assert SIGNATURE not in redact(text)
