@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
 from sqlmodel import select
 
+from tests.conftest import NewDatabase
 from tests.urls.test_classify_schemes import JWT, SHA256
 from video_assets.catalog import Catalog, open_catalog
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
@@ -28,7 +30,7 @@ from video_assets.legacy.config import Column, Except, Source, Table
 from video_assets.legacy.full_scan import scan_source
 from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.merkle import Inclusion, Leaves
-from video_assets.legacy.other_stores import scan_sqlite_files
+from video_assets.legacy.other_stores import scan_database, scan_sqlite_files
 from video_assets.legacy.proof import ProofInvalid, RowNotProven, make_proof, prove_row, verify, verify_against
 from video_assets.legacy.signing import KEY_FILE, SigningKeyUnusable, key_fingerprint, load_signing_key, signer_of
 from video_assets.settings import Settings
@@ -370,3 +372,23 @@ def test_every_value_of_a_foreign_store_is_searched_even_when_it_is_packed(tmp_p
     assert SHA256 not in json.dumps(scan.document())
     missing = scan_sqlite_files("dagster", [tmp_path / "missing.db"])
     assert not missing.is_clean, "what could not be read is not clean"
+
+
+def test_a_store_on_a_server_is_searched_in_its_text_its_json_and_its_bytes(postgres_url: NewDatabase) -> None:
+    url = postgres_url()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE event_logs (id serial, event text, tags jsonb, raw bytea, n int)"))
+        connection.execute(
+            text(
+                "INSERT INTO event_logs (event, tags, raw) VALUES (:e, CAST(:t AS jsonb), :r), ('fine', '{}', '')"
+            ),
+            {"e": f"fetched {signed('a.mp4')}", "t": json.dumps({"key": JWT}), "r": f"token {JWT}".encode()},
+        )
+    engine.dispose()
+    scan = scan_database("Dagster's database", url)
+    assert dict(scan.by_column) == {"event_logs.event": 1, "event_logs.tags": 1, "event_logs.raw": 1}
+    assert (scan.rows, scan.jwts) == (2, 2)
+    away = scan_database("Dagster's database", "postgresql+psycopg2://nobody@127.0.0.1:9/x")
+    assert not away.is_clean
+    assert away.problems

@@ -121,7 +121,7 @@ class Leaves:
         # A proof that was interrupted is made anew, so nothing here has to survive a power cut.
         self._database.execute("PRAGMA journal_mode=OFF")
         self._database.execute("PRAGMA synchronous=OFF")
-        self._database.execute("PRAGMA cache_size=-65536")
+        self._database.execute("PRAGMA cache_size=-16384")
         self._database.execute("CREATE TABLE IF NOT EXISTS leaf (leaf BLOB PRIMARY KEY) WITHOUT ROWID")
         self._pending: list[tuple[bytes]] = []
 
