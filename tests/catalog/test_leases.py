@@ -167,6 +167,7 @@ def test_whatever_workers_do_at_most_one_claim_holds_and_tokens_only_grow(
     catalog: Catalog, steps: list[tuple[str, int]]
 ) -> None:
     now, newest, claims = NOW, 0, list[leases.Claim]()
+    given_back: set[leases.Claim] = set()
     with catalog.write() as session:
         session.execute(delete(Lease))
     for action, worker in steps:
@@ -184,5 +185,18 @@ def test_whatever_workers_do_at_most_one_claim_holds_and_tokens_only_grow(
                 leases.renew(session, mine[-1], ttl=TTL, now=now)
             elif mine:
                 leases.release(session, mine[-1], now=now)
+                given_back.add(mine[-1])
         with catalog.write() as session:
-            assert [claim for claim in claims if leases.holds(session, claim)] == claims[-1:]
+            assert [claim for claim in claims if leases.holds(session, claim)] == [
+                claim for claim in claims[-1:] if claim not in given_back
+            ]
+
+
+def test_a_late_heartbeat_cannot_prolong_a_lease_that_was_given_back(catalog: Catalog) -> None:
+    with catalog.write() as session:
+        claim = leases.acquire(session, "output:x", "one", ttl=timedelta(minutes=1))
+        assert claim is not None
+        leases.release(session, claim)
+    with catalog.write() as session:
+        assert not leases.renew(session, claim, ttl=timedelta(minutes=1))
+        assert leases.acquire(session, "output:x", "two", ttl=timedelta(minutes=1)) is not None

@@ -79,8 +79,11 @@ def holds(session: Session, claim: Claim) -> bool:
 
 
 def release(session: Session, claim: Claim, *, now: datetime | None = None) -> None:
-    """Give the lease back. The row stays, expired, so that its token keeps growing until it is swept."""
-    session.execute(update(Lease).where(*_is(claim)).values(expires_at=now or utc_now()))
+    """Give the lease back. The row stays, expired, so that its token keeps growing until it is swept.
+
+    It belongs to nobody then, so a heartbeat that comes a moment late cannot prolong it.
+    """
+    session.execute(update(Lease).where(*_is(claim)).values(holder="", expires_at=now or utc_now()))
 
 
 def sweep(session: Session, *, older_than: timedelta, now: datetime | None = None) -> int:

@@ -114,20 +114,21 @@ class Saga:
                 return Outcome(cargo.id, Result.SKIPPED)
             except RescueFailed as failure:
                 return self._record_failure(cargo, claim, failure, run_id)
-            finally:
+            except BaseException:
+                # The two ways above give the lease back in the transaction that ends the work.
                 with suppress(CatalogError), self.catalog.write() as session:
                     leases.release(session, claim)
+                raise
 
     def _claim(self, cargo: Cargo, holder: str, run_id: str | None) -> Outcome | leases.Claim:
         with self.catalog.write() as session:
-            if (outcome := cargo.settled(session)) is not None:
-                return outcome
             claim = leases.acquire(session, cargo.resource, holder, ttl=self.lease)
+            outcome = cargo.settled(session)
             if claim is None:
-                return Outcome(cargo.id, Result.SKIPPED, message="another worker has it")
-            if cargo.settled(session) is not None:
+                return outcome or Outcome(cargo.id, Result.SKIPPED, message="another worker has it")
+            if outcome is not None:
                 leases.release(session, claim)
-                return Outcome(cargo.id, Result.SKIPPED)
+                return outcome
             cargo.begin(session, run_id)
             return claim
 
@@ -199,6 +200,7 @@ class Saga:
         try:
             with self._fenced(claim) as session:
                 cargo.commit(session, copy, run_id)
+                leases.release(session, claim)
         except LeaseLost:
             raise
         except Exception as exc:
@@ -242,6 +244,7 @@ class Saga:
         try:
             with self._fenced(claim) as session:
                 cargo.record_failure(session, failure, lost=lost, next_attempt_at=next_attempt_at, run_id=run_id)
+                leases.release(session, claim)
         except LeaseLost:
             return Outcome(cargo.id, Result.SKIPPED)
         return Outcome(
