@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -205,6 +206,33 @@ def test_the_sensor_shows_partitions_and_starts_what_dies_first(
     assert runs[0].tags[BATCH_TAG] == keys[-1]
     again = tick(world, instance).run_requests or []
     assert [run.run_key for run in again] == [run.run_key for run in runs], "Dagster dedupes them"
+
+
+def test_a_batch_that_a_backfill_has_in_the_queue_is_only_asked_for_when_it_deserves_a_better_place(
+    world: World, instance: dg.DagsterInstance
+) -> None:
+    keys = [f"{NAME}:{number:06}" for number in (1, 2, 3)]
+    add_keys(instance, keys, legacy_batches)
+    ranged = {legacy_sensors.RANGE_START: keys[0], legacy_sensors.RANGE_END: keys[1], PRIORITY_TAG: "-10"}
+    asset = frozenset({dg.AssetKey("legacy_rescue")})
+    for tags, selection, status in (
+        (ranged, asset, dg.DagsterRunStatus.NOT_STARTED),
+        ({"dagster/partition": keys[2], PRIORITY_TAG: "0"}, asset, dg.DagsterRunStatus.STARTED),
+        ({"dagster/partition": keys[2], PRIORITY_TAG: "9"}, asset, dg.DagsterRunStatus.SUCCESS),
+        ({"dagster/partition": "video-1"}, frozenset({dg.AssetKey("hosted_video")}), dg.DagsterRunStatus.STARTED),
+    ):
+        instance.run_storage.add_run(
+            dg.DagsterRun(
+                job_name="__ASSET_JOB", run_id=str(uuid4()), tags=tags, asset_selection=selection, status=status
+            )
+        )
+    assert legacy_sensors.under_way(instance, keys) == {keys[0]: -10, keys[1]: -10, keys[2]: 0}
+    with world.services.catalog.write() as session:
+        for number, key in enumerate(keys, 1):
+            deadline = utc_now() + timedelta(hours=5)
+            session.add(LegacyBatch(key=key, source=NAME, number=number, first_deadline_at=deadline))
+    runs = tick(world, instance).run_requests or []
+    assert [run.partition_key for run in runs] == keys[:2], "the third one works already"
 
 
 def test_partitions_that_were_deleted_come_back_and_never_exceed_their_bound(

@@ -4,6 +4,8 @@ The catalog is its cursor. It never holds more than a few runs in the queue, so 
 deadlines as they approach, and not the order in which runs were once asked for.
 """
 
+from collections.abc import Mapping, Sequence
+
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 from sqlmodel import col, select
@@ -14,6 +16,7 @@ from video_assets.legacy.errors import ConfigurationInvalid
 from video_assets.pipeline import legacy_choices as choices
 from video_assets.pipeline.legacy import (
     BATCH_TAG,
+    LEGACY_RESCUE,
     PRIORITY_TAG,
     SOURCE_TAG,
     configured_sources,
@@ -23,6 +26,10 @@ from video_assets.pipeline.legacy import (
 from video_assets.pipeline.partitions import add_keys, legacy_batches, legacy_sources, retire_keys
 from video_assets.pipeline.resources import ServicesParam
 from video_assets.services import Services
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+"""Dagster sets these run tags on a run of several partitions, in the order in which they were made."""
 
 UNDER_WAY = [
     DagsterRunStatus.QUEUED,
@@ -58,8 +65,9 @@ def expiring_legacy(context: dg.SensorEvaluationContext, services: ServicesParam
     retired = choices.keys_to_retire(keys, shown, waiting=waiting)[:RETIRED_PER_TICK]
     retire_keys(context.instance, retired, legacy_batches)
     show_batches(context.instance, keys)
+    shown = context.instance.get_dynamic_partitions(str(legacy_batches.name))
     runs = choices.runs_to_ask_for(
-        views, under_way(context.instance), now=utc_now(), horizon=services.settings.legacy_horizon
+        views, under_way(context.instance, shown), now=utc_now(), horizon=services.settings.legacy_horizon
     )
     return dg.SensorResult(
         run_requests=[
@@ -93,13 +101,27 @@ def open_views(services: Services, names: list[str]) -> list[choices.BatchView]:
         ]
 
 
-def under_way(instance: dg.DagsterInstance) -> dict[str, int]:
-    """Batches whose runs wait in the queue or work, with the highest priority that any of their runs has."""
-    runs = instance.get_runs(RunsFilter(job_name=rescue_job.name, statuses=UNDER_WAY), limit=1_000)
+def under_way(instance: dg.DagsterInstance, shown: Sequence[str]) -> dict[str, int]:
+    """Batches whose runs wait in the queue or work, with the highest priority that any of their runs has.
+
+    Runs of a backfill count too; one of several batches names the first and the last of them.
+    """
     found: dict[str, int] = {}
-    for run in runs:
-        key = run.tags.get(BATCH_TAG) or run.tags.get("dagster/partition")
-        if key:
-            place = int(run.tags.get(PRIORITY_TAG, "0"))
+    for run in instance.get_runs(RunsFilter(statuses=UNDER_WAY), limit=1_000):
+        if run.job_name != rescue_job.name and LEGACY_RESCUE not in (run.asset_selection or ()):
+            continue
+        place = int(run.tags.get(PRIORITY_TAG, "0"))
+        for key in _keys_of(run.tags, shown):
             found[key] = max(place, found.get(key, place))
     return found
+
+
+def _keys_of(tags: Mapping[str, str], shown: Sequence[str]) -> Sequence[str]:
+    if key := tags.get("dagster/partition"):
+        return [key]
+    try:
+        first = shown.index(tags[RANGE_START])
+        last = shown.index(tags[RANGE_END])
+    except (KeyError, ValueError):
+        return []
+    return shown[first : last + 1]
