@@ -16,6 +16,7 @@ SIGNATURE = "8981b24742b3ab8d47b6a440ffe16927"
 SIGNED = (
     f"https://b.s3.amazonaws.com/a.mp4?X-Amz-Date=20261121T230000Z&X-Amz-Expires=3600&X-Amz-Signature={SIGNATURE}"
 )
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3OTUzMDU2MDB9.cTdGa3hQMm1ac1Z3OWtCbg"
 TEMPORARY = "https://replicate.delivery/xezq/abc/tmp123.mp4"
 
 
@@ -161,3 +162,46 @@ def test_every_spelling_of_a_signed_url_gives_the_same_answer() -> None:
         result = classify(text)
         assert (result.kind, result.scheme, result.expires_at) == (plain.kind, plain.scheme, plain.expires_at)
         assert SIGNATURE not in redact(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        (
+            f"https://a.blob.core.windows.net/c/a?sv=2023-11-03&se=2026-11-22T00%253A00%253A00Z&sr=b&sig={SIGNATURE}",
+            SIGNATURE,
+        ),
+        (f"https://v.example.cn/a.mp4?auth_key={EPOCH}-0-0-{SIGNATURE * 2}", SIGNATURE),
+        (f"https://v.example.cn/a.mp4?auth_key={EPOCH}-0-0-{SIGNATURE}89abcdef", SIGNATURE),
+        (
+            f"https://usher.ttvnw.net/vod/1.m3u8?nauthsig={SIGNATURE}&nauth=%7B%22expires%22%3A{EPOCH}%7D",
+            SIGNATURE,
+        ),
+    ],
+)
+def test_a_variant_of_a_known_scheme_ends_when_it_says(url: str, secret: str) -> None:
+    result = classify(url)
+    assert (result.kind, result.expires_at) == (Kind.TEMPORARY, DIES)
+    assert secret not in redact(url)
+
+
+@pytest.mark.parametrize("joint", ["_", "-", "~", "=", ":", "%3D"])
+def test_a_token_glued_to_a_word_is_still_a_token(joint: str) -> None:
+    url = f"https://c.example.org/v/jwt{joint}{JWT}/a.mp4"
+    result = classify(url)
+    assert (result.kind, result.expires_at, result.carries_jwt) == (Kind.TEMPORARY, DIES, True)
+    assert JWT.rpartition(".")[2] not in redact(url)
+
+
+def test_a_password_in_the_url_that_a_proxy_fetches_is_a_credential() -> None:
+    url = "https://img.example.com/_next/image?url=ftp%3A%2F%2Fbob%3Ahunter22%40ftp.example.com%2Fa.mp4&w=1"
+    assert classify(url).kind is Kind.CREDENTIAL_ONLY
+    assert "hunter22" not in redact(url)
+    assert "hunter22" not in redact("https://i0.example.com/fetch/ftp://bob:hunter22@ftp.example.com/a.mp4")
+
+
+def test_an_array_of_postgresql_is_no_json() -> None:
+    (first, second) = find(f'{{"{SIGNED}","{TEMPORARY}"}}')
+    assert (first.url, second.url) == (SIGNED, TEMPORARY)
+    assert first.pointer is None
+    assert find(f'{{"{SIGNED}":"{TEMPORARY}"}}')[0].pointer == ""

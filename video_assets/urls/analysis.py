@@ -18,7 +18,7 @@ MAX_DEPTH = 4
 """URLs inside URLs are followed this far."""
 
 NESTED_URL = re.compile(
-    r"https?(?::|%(?:25){0,6}3[aA]|\\u003[aA])(?:/|\\/|%(?:25){0,6}2[fF]|\\u002[fF]){1,2}[^\s\"'<>`]+",
+    r"(?:https?|s?ftp)(?::|%(?:25){0,6}3[aA]|\\u003[aA])(?:/|\\/|%(?:25){0,6}2[fF]|\\u002[fF]){1,2}[^\s\"'<>`]+",
     re.IGNORECASE,
 )
 _BASE64_HTTP = re.compile(r"(?:aHR0c[A-Za-z0-9+/_\-]{8,}+=*|68747470[0-9a-fA-F]{8,}+)")
@@ -92,9 +92,10 @@ def merge(spans: Iterator[Span] | list[Span]) -> list[Span]:
 def _inner(parts: Parts, depth: int) -> Iterator[tuple[Analysis, list[Span]]]:
     """Each URL inside ``parts`` that matters, with its secrets as spans of the outer URL."""
     text = parts.text
-    lower_http = text.find("ttp", parts.path_start + 1) >= 0 or text.find("TTP", parts.path_start + 1) >= 0
+    origin = parts.path_start + 1
+    any_http = text.find("ttp", origin) >= 0 or text.find("TTP", origin) >= 0 or text.find("ftp", origin) >= 0
     escaped_query = "%3" in text and ("%3F" in text or "%3f" in text)
-    if lower_http or escaped_query:
+    if any_http or escaped_query:
         for found in parts.params.values():
             for param in found:
                 if len(param.raw) > 8 and not param.in_path:
@@ -133,7 +134,7 @@ def _inside_path(parts: Parts, depth: int) -> Iterator[tuple[Analysis, list[Span
         if "%3" in parts.path and ("%3F" in parts.path or "%3f" in parts.path):
             yield from _inside(text, parts.path_start, parts.path_end, depth)
         return
-    is_raw = match.group()[4:8].lstrip("sS").startswith("://") or match.group()[4:7].lstrip("sS").startswith(":/")
+    is_raw = ":/" in match.group()[:8]
     start = match.start()
     inner = text[start:] if is_raw else match.group()
     child = analyse(inner, depth + 1)

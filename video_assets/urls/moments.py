@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import unquote
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second datetime knows
@@ -107,6 +108,8 @@ def parse_http_date(text: str) -> datetime | None:
 
 def parse_any(text: str) -> datetime | None:
     """An epoch in decimal, a date in ISO 8601 or of HTTP; fourteen digits that make a date are a date."""
+    if "%" in text:  # a value that was escaped once more than its URL
+        text = unquote(text)
     if len(text) in (8, 14) and _DIGITS.fullmatch(text):
         return parse_iso(f"{text[:8]}T{text[8:]}" if len(text) == 14 else text) or parse_epoch(text)
     return parse_epoch(text) or parse_iso(text) or parse_http_date(text)

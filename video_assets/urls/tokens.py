@@ -15,11 +15,11 @@ MARKER = "REDACTED"
 
 _DOT = r"(?:\.|%(?:25){0,4}2[eE])"
 _PAD = r"(?:=|%(?:25){0,4}3[dD]){0,2}"
-# "ey" and "ew" are how base64 writes an opening brace before a quote, a blank or a line end. A token begins at
-# the edge of a base64url run, or behind an escape that only looks like part of the run. The two letters come
-# first in the pattern, because that is what the search can skip by.
+# "ey" and "ew" are how base64 writes an opening brace before a quote, a blank or a line end. A token begins
+# where a run of letters and digits does, or behind an escape that only looks like part of the run. The two
+# letters come first in the pattern, because that is what the search can skip by.
 RUN_START = (
-    r"e[yw](?:(?<![A-Za-z0-9_\-]e[yw])|(?<=%[0-9A-Fa-f]{2}e[yw])|(?<=%25[0-9A-Fa-f]{2}e[yw])"
+    r"e[yw](?:(?<![A-Za-z0-9]e[yw])|(?<=%[0-9A-Fa-f]{2}e[yw])|(?<=%25[0-9A-Fa-f]{2}e[yw])"
     r"|(?<=%2525[0-9A-Fa-f]{2}e[yw])|(?<=\\u[0-9A-Fa-f]{4}e[yw])|(?<=\\x[0-9A-Fa-f]{2}e[yw])"
     r"|(?<=\\[bfnrt]e[yw]))"
 )

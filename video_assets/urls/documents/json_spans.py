@@ -16,8 +16,9 @@ from video_assets.urls.documents.triggers import may_contain
 _TOKEN = re.compile(
     r'"[^"\\\n]*+(?:(?:\\.|\n(?!\{"))[^"\\\n]*+)*+(?:"|\\?(?=\Z|\n))|[{}\[\],]|[/\\%&]', re.DOTALL
 )
+# An object's first string has a colon behind it: {"a","b"} is an array of PostgreSQL.
 _OPENING = re.compile(
-    r'[\ufeff\s]*(?:\{\s*+(?:"|\}|\Z)|\[\s*+(?:["{\[\]\-0-9]|true\b|false\b|null\b|NaN\b|Infinity\b|\Z)'
+    r'[\ufeff\s]*(?:\{\s*+(?:"(?![^"\\]*+(?:\\.[^"\\]*+)*+"\s*+[,}])|\}|\Z)|\[\s*+(?:["{\[\]\-0-9]|true\b|false\b|null\b|NaN\b|Infinity\b|\Z)'
     r'|"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+\Z)',
     re.DOTALL,
 )

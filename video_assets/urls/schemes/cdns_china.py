@@ -32,7 +32,7 @@ from video_assets.urls.schemes.model import (
 
 # timestamp-rand-uid-md5: Alibaba type A, Tencent type A, Volcengine type A, Huawei CDN method A
 _TYPE_A = re.compile(
-    rf"^(?P<time>[0-9]{{10}}|[0-9a-fA-F]{{8}})-[0-9A-Za-z]{{1,128}}-[0-9A-Za-z_]{{1,64}}-(?P<secret>{MD5})$"
+    rf"^(?P<time>[0-9]{{10}}|[0-9a-fA-F]{{8}})-[0-9A-Za-z]{{1,128}}-[0-9A-Za-z_]{{1,64}}-(?P<secret>{MD5}(?:[0-9a-fA-F]{{8}}|{MD5})?)$"
 )
 
 _TYPE_B = re.compile(

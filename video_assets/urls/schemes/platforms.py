@@ -17,6 +17,7 @@ from video_assets.urls.schemes.model import (
     hex_epoch,
     in_path,
     on,
+    params_of,
     path_secret,
     path_time,
     shaped,
@@ -58,7 +59,7 @@ def _rails_secret(parts: Parts) -> list[Span]:
 
 
 def _twitch(parts: Parts) -> Death:
-    for param in parts.params.get("token", ()):
+    for param in params_of(parts, ("token", "nauth")):
         claims = read_json_object(param.value)
         if claims is not None:
             return Death(claim_time(claims.get("expires")))
@@ -284,6 +285,14 @@ PLATFORMS: tuple[Scheme, ...] = (
         expires=_twitch,
         secret=("sig", "token"),
         volatile=("p", "nauth", "nauthsig"),
+    ),
+    Scheme(
+        name="twitch",
+        source="seen on usher.ttvnw.net: the same pair under its older names",
+        needs=("nauthsig", "nauth"),
+        expires=_twitch,
+        secret=("nauthsig", "nauth"),
+        volatile=("p",),
     ),
     Scheme(
         name="filestack",
