@@ -22,10 +22,10 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Reading
 from video_assets.legacy.connecting import SourceDatabase, open_database
 from video_assets.legacy.errors import SourceError
-from video_assets.legacy.places import generalised
+from video_assets.legacy.places import generalised, kept_pointer
 from video_assets.legacy.scanning import host_of
 from video_assets.legacy.tables import is_binary, moment_of
-from video_assets.urls import find, redact
+from video_assets.urls import find
 from video_assets.urls.second_look import only_plain
 
 DYING = timedelta(hours=24)
@@ -341,7 +341,7 @@ class _Look:
 
     def _text(self, name: str, value: str | bytes, created: datetime | None) -> None:
         for finding in find(value, created_at=created):
-            pointer = generalised(redact(finding.pointer or ""))
+            pointer = generalised(kept_pointer(finding.pointer))
             host = host_of(finding.url) or "?"
             scheme = finding.classification.scheme or "?"
             key = (name, pointer, host, scheme)

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from video_assets.legacy.config import Column, Related
+from video_assets.legacy.places import kept_pointer
 from video_assets.legacy.scanning import digest
 from video_assets.legacy.siblings import set_siblings
 from video_assets.legacy.values import RowAccess, Value
-from video_assets.urls import Finding, find, redact, replace
+from video_assets.urls import Finding, find, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def edit_value(
     for found in find(content):
         name = digest(found.url)
         durable = wanted.get(name)
-        if durable is None or (redact(found.pointer or ""), name) in excepted:
+        if durable is None or (kept_pointer(found.pointer), name) in excepted:
             continue
         chosen.append((found, durable))
         seen.add(name)

@@ -12,7 +12,7 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Column, Source, Table
 from video_assets.legacy.discovery import Place, media_type_of
 from video_assets.legacy.errors import SourceUnavailable
-from video_assets.legacy.places import generalised
+from video_assets.legacy.places import generalised, kept_pointer
 from video_assets.legacy.scanning import (
     FOLDER_SCHEME,
     Search,
@@ -82,7 +82,7 @@ def discover_folder(path: Path, *, now: datetime | None = None) -> FolderLook:
             for finding in find(content, created_at=written):
                 key = (
                     suffix,
-                    generalised(redact(finding.pointer or "")),
+                    generalised(kept_pointer(finding.pointer)),
                     host_of(finding.url) or "?",
                     finding.classification.scheme or "?",
                 )

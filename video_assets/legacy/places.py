@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from video_assets.urls import redact
+
 _INDEX = re.compile(r"[0-9]+")
 
 
@@ -20,6 +22,19 @@ def tokens(pointer: str) -> list[str]:
     if not pointer:
         return []
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.lstrip("/").split("/")]
+
+
+_PLAIN_POINTER = re.compile(r"(?:/[A-Za-z0-9_.\- ]{0,24})*")
+
+
+def kept_pointer(pointer: str | None) -> str:
+    """A pointer as it may be stored and shown: a key of the document can be a URL or hold a token itself."""
+    if pointer is None:
+        return ""
+    if _PLAIN_POINTER.fullmatch(pointer) and "eyJ" not in pointer:
+        return pointer
+    # Redacted token by token, because the escapes of a pointer would hide a URL from redaction.
+    return "".join("/" + redact(token).replace("~", "~0").replace("/", "~1") for token in tokens(pointer))
 
 
 def generalised(pointer: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from video_assets.legacy.config import Column, Except, Job, Table
-from video_assets.legacy.places import RowPlaces, matches
+from video_assets.legacy.places import RowPlaces, kept_pointer, matches
 from video_assets.legacy.tables import encode_key, moment_of
 from video_assets.urls import Classification, Finding, find, fingerprint, redact
 from video_assets.urls.second_look import only_plain
@@ -158,7 +158,7 @@ class Search:
         positions: dict[str, int] = {}
         kept: dict[str, Any] = {}
         for finding in found:
-            pointer = _safe_pointer(finding.pointer or "")
+            pointer = kept_pointer(finding.pointer)
             position = positions[pointer] = positions.get(pointer, -1) + 1
             excepted = _why_excepted(self.table.exceptions, finding, pointer)
             file = _file(self.source, self.table, entry, finding, pointer, places)
@@ -258,14 +258,6 @@ def _file(
         provider=provider,
         task_id=task_id,
     )
-
-
-_PLAIN_POINTER = re.compile(r"(?:/[A-Za-z0-9_.\- ]{0,24})*")
-
-
-def _safe_pointer(pointer: str) -> str:
-    """A pointer that may be kept: a key of the document can be a URL or hold a token."""
-    return pointer if _PLAIN_POINTER.fullmatch(pointer) and "eyJ" not in pointer else redact(pointer)
 
 
 def _redacted(url: str, found: Classification) -> str:
