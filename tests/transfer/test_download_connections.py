@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.transfer.scripted import script
 from video_assets.emulator.faults import FaultServer
 from video_assets.reasons import Reason
 from video_assets.transfer.download import Downloader, DownloadFailed, DownloadPolicy, clear_spool
@@ -361,3 +362,16 @@ def test_a_body_cut_off_inside_tls_is_noticed(
     with pytest.raises(DownloadFailed) as caught:
         _downloader(server.netloc, context=_trusting(authority)).fetch(server.url("truncated"), spool)
     assert caught.value.fault is Fault.TRUNCATED
+
+
+def test_a_connection_is_not_used_again_while_tls_holds_more_than_was_announced(
+    authority: Authority, video: bytes, spool: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.server)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(video) + video
+    with script(answer + b"HTTP/1.1 404 Poison\r\n\r\n", answer, keep_open=True, context=context) as server:
+        with _downloader(server.netloc, context=_trusting(authority)) as downloader:
+            for _ in range(2):
+                assert downloader.fetch(f"https://{server.netloc}/a", spool).path.read_bytes() == video
+        assert server.connections == 2

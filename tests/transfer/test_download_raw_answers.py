@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import socket
-import socketserver
-import threading
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.transfer.scripted import Script, script
 from video_assets.transfer.download import Downloader, DownloadFailed, DownloadPolicy
 from video_assets.transfer.failures import Fault
 from video_assets.transfer.politeness import HostGate
@@ -65,61 +61,7 @@ HALF = SIZE // 2
 CUT = whole(FILE, ETAG)[: HALF - SIZE]
 
 
-class _Script(socketserver.ThreadingTCPServer):
-    """Gives the n-th answer to the n-th request, the last one from then on."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self, answers: Sequence[bytes], *, keep_open: bool) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers = answers
-        self.keep_open = keep_open
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.lock = threading.Lock()
-
-    @property
-    def netloc(self) -> str:
-        return f"127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is nothing to report."""
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    server: _Script
-
-    def handle(self) -> None:
-        script = self.server
-        with script.lock:
-            script.connections += 1
-        while line := self.rfile.readline():
-            lines = [line]
-            while lines[-1].strip():
-                lines.append(self.rfile.readline())
-            with script.lock:
-                script.requests.append(b"".join(lines))
-                answer = script.answers[min(len(script.requests), len(script.answers)) - 1]
-            self.wfile.write(answer.replace(b"$HOST", script.netloc.encode()))
-            if not script.keep_open:
-                self.connection.shutdown(socket.SHUT_WR)
-                return
-
-
-@contextmanager
-def script(*answers: bytes, keep_open: bool = False) -> Iterator[_Script]:
-    with _Script(answers, keep_open=keep_open) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def downloader(server: _Script) -> Downloader:
+def downloader(server: Script) -> Downloader:
     policy = DownloadPolicy(
         allowed_hosts=(server.netloc,),
         idle_timeout=1.0,

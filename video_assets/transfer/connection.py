@@ -124,8 +124,6 @@ class Connection:
                 return True
         finally:
             self._wire.dry = False
-        if self._pending():
-            return True
         if not wait_for_read(self._socket, patience):
             return False
         try:
@@ -135,11 +133,7 @@ class Connection:
 
     def is_quiet(self) -> bool:
         """True when nothing has arrived that nobody asked for, the end of the connection included."""
-        return not self._pending() and not wait_for_read(self._socket, 0.0)
-
-    def _pending(self) -> bool:
-        """True when TLS holds decrypted bytes, which the socket does not show."""
-        return self._secure is not None and self._secure.pending() > 0
+        return not wait_for_read(self._socket, 0.0)
 
     def close(self) -> None:
         """Close the connection; closing twice is fine."""
