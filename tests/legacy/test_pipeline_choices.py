@@ -16,6 +16,7 @@ from video_assets.pipeline.legacy_choices import (
     keys_to_show,
     priority,
     runs_to_ask_for,
+    with_passed_deadlines,
 )
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -61,6 +62,12 @@ def test_a_run_that_waits_in_the_queue_is_asked_for_again_only_when_it_deserves_
     assert keys(soon, under_way={soon.key: SOON_PRIORITY}) == []
     assert keys(batch(1, 0.5), under_way={soon.key: SOON_PRIORITY}) == [soon.key]
     assert keys(batch(1, 0.5), under_way={soon.key: DYING_PRIORITY}) == []
+
+
+def test_a_batch_whose_first_link_died_is_looked_at_again_for_the_next_one() -> None:
+    batches = [batch(1, -0.1), batch(2, 3), batch(3, None, "other"), batch(4, -1, "other")]
+    assert with_passed_deadlines(batches, {}, now=NOW) == ["app", "other"]
+    assert with_passed_deadlines(batches, {"other:000004": 0}, now=NOW) == ["app"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sqlalchemy import update
 from sqlmodel import select
 
 from tests.world import World, media_server
-from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFinding
+from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
 from video_assets.definitions import build_defs
 from video_assets.emulator import Emulator
@@ -206,6 +206,21 @@ def test_the_sensor_shows_partitions_and_starts_what_dies_first(
     assert runs[0].tags[BATCH_TAG] == keys[-1]
     again = tick(world, instance).run_requests or []
     assert [run.run_key for run in again] == [run.run_key for run in runs], "Dagster dedupes them"
+
+
+def test_a_batch_goes_on_dying_after_its_first_link_has_died(
+    world: World, defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    materialise(defs, instance, "take_legacy_inventory", NAME)
+    [key] = shown(instance)
+    soon = utc_now() + timedelta(hours=2)
+    with world.services.catalog.write() as session:
+        session.execute(update(LegacyFile).values(deadline_at=soon))
+        session.get_one(LegacyBatch, key).first_deadline_at = utc_now() - timedelta(minutes=1)
+    [run] = tick(world, instance).run_requests or []
+    assert run.partition_key == key
+    with world.services.catalog.read() as session:
+        assert session.get_one(LegacyBatch, key).first_deadline_at == soon
 
 
 def test_a_batch_that_a_backfill_has_in_the_queue_is_only_asked_for_when_it_deserves_a_better_place(

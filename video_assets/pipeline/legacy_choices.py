@@ -85,6 +85,18 @@ def runs_to_ask_for(
     return chosen
 
 
+def with_passed_deadlines(
+    batches: Iterable[BatchView], under_way: Mapping[str, int], *, now: datetime
+) -> list[str]:
+    """Sources with a batch whose first deadline has passed while nobody works it: it has to be found anew."""
+    passed = (
+        batch.source
+        for batch in batches
+        if batch.first_deadline_at is not None and batch.first_deadline_at <= now and batch.key not in under_way
+    )
+    return list(dict.fromkeys(passed))
+
+
 def run_key(batch: BatchView, place: int, now: datetime) -> str:
     """Dedupes one wish: the same batch is asked for again at the earliest after half an hour, or when it rises.
 

@@ -12,6 +12,7 @@ from sqlmodel import col, select
 
 from video_assets.catalog.legacy import LegacyBatch
 from video_assets.catalog.models import utc_now
+from video_assets.legacy.batches import plan_batches
 from video_assets.legacy.errors import ConfigurationInvalid
 from video_assets.pipeline import legacy_choices as choices
 from video_assets.pipeline.legacy import (
@@ -50,25 +51,29 @@ RETIRED_PER_TICK = 500
 )
 def expiring_legacy(context: dg.SensorEvaluationContext, services: ServicesParam) -> dg.SensorResult:
     try:
-        names = [source.name for source in configured_sources(services)]
+        sources = {source.name: source for source in configured_sources(services)}
     except ConfigurationInvalid as exc:
         # A broken file must not look like a quiet day.
         raise dg.Failure(str(exc), allow_retries=False) from None
+    names = list(sources)
     if not names:
         return dg.SensorResult(skip_reason=dg.SkipReason(f"there is no {services.settings.legacy_config}"))
     known = set(context.instance.get_dynamic_partitions(str(legacy_sources.name)))
     add_keys(context.instance, [name for name in names if name not in known], legacy_sources)
     views = open_views(services, names)
+    before = context.instance.get_dynamic_partitions(str(legacy_batches.name))
+    moving = under_way(context.instance, before)
+    if passed := choices.with_passed_deadlines(views, moving, now=utc_now()):
+        # Their first link died, others in them may live: look again when the next one dies.
+        for name in passed:
+            plan_batches(services.catalog, name, size=sources[name].batch_size)
+        views = open_views(services, names)
     keys = [view.key for view in views]
-    shown = context.instance.get_dynamic_partitions(str(legacy_batches.name))
-    waiting = len(set(keys) - set(shown))
-    retired = choices.keys_to_retire(keys, shown, waiting=waiting)[:RETIRED_PER_TICK]
+    waiting = len(set(keys) - set(before))
+    retired = choices.keys_to_retire(keys, before, waiting=waiting)[:RETIRED_PER_TICK]
     retire_keys(context.instance, retired, legacy_batches)
     show_batches(context.instance, keys)
-    shown = context.instance.get_dynamic_partitions(str(legacy_batches.name))
-    runs = choices.runs_to_ask_for(
-        views, under_way(context.instance, shown), now=utc_now(), horizon=services.settings.legacy_horizon
-    )
+    runs = choices.runs_to_ask_for(views, moving, now=utc_now(), horizon=services.settings.legacy_horizon)
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
