@@ -271,7 +271,7 @@ STRAY = [
 def test_stray_bytes_behind_a_whole_video_are_ignored_as_players_do(
     stray: bytes, files: dict[str, bytes], check: Check
 ) -> None:
-    for name in ("mp4", "mp4 faststart", "mov"):
+    for name in ("mp4", "mp4 faststart", "mov", "mp4 fragmented"):
         assert check(files[name] + stray).complete
 
 
@@ -281,7 +281,9 @@ def test_stray_bytes_never_hide_that_something_is_missing(
 ) -> None:
     first, *_rest = _boxes(files["mp4 faststart"])
     without_media = b"".join(box for box in _boxes(files["mp4 faststart"]) if box[4:8] != b"mdat")
-    for cut in (first, without_media, files["mp4 fragmented"], files["mp4"][:-300]):
+    fragments = _boxes(files["mp4 fragmented"])
+    last = max(place for place, box in enumerate(fragments) if box[4:8] == b"moof")
+    for cut in (first, without_media, b"".join(fragments[: last + 1]), files["mp4"][:-300]):
         assert not check(cut + stray).complete
 
 
@@ -290,6 +292,17 @@ def test_a_cut_box_behind_a_whole_video_is_no_stray_bytes(
     name: bytes, files: dict[str, bytes], check: Check
 ) -> None:
     assert check(files["mp4"] + (5000).to_bytes(4, "big") + name + b"abc").problem == "incomplete"
+
+
+@pytest.mark.parametrize("left", [3, 7, 8, 30])
+def test_what_is_left_of_the_next_fragment_is_no_stray_bytes(
+    left: int, files: dict[str, bytes], check: Check
+) -> None:
+    next_fragment = (500).to_bytes(4, "big") + b"moof" + bytes(492)
+    assert check(files["mp4 fragmented"] + next_fragment[:left]).problem in (
+        "incomplete",
+        None if left < 4 else "",
+    )
 
 
 def test_an_empty_media_box_is_no_media(files: dict[str, bytes], check: Check) -> None:

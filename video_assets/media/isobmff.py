@@ -78,7 +78,7 @@ class Walk:
             if end - start < 8:
                 if top and not data.at(start, end - start).strip(b"\0"):
                     return
-                if not top or self._may_end_here():  # QuickTime ends some lists with four zero bytes
+                if not top or self._is_stray(data.at(start, 8)):  # QuickTime ends some lists with four zero bytes
                     return
                 raise StructureError("incomplete", "The file ends in the middle of a box header.")
             self._budget -= 1
@@ -93,12 +93,12 @@ class Walk:
                     return
                 size = end - start
             if size < body - start or not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in name):
-                if top and self._may_end_here():
+                if top and self._is_stray(header):
                     return
                 raise StructureError("damaged", "What should be a box is none.")
             if start + size > end:
                 shown = name.decode("latin-1")
-                if top and name not in _TOP_BOXES and self._may_end_here():
+                if top and self._is_stray(header):
                     return
                 if top:
                     raise StructureError("incomplete", f"The box {shown!r} reaches past the end of the file.")
@@ -106,12 +106,15 @@ class Walk:
             yield Box(name, start, body, start + size)
             start += size
 
-    def _may_end_here(self) -> bool:
-        """Whether what follows may be stray bytes behind a whole file, which every player ignores.
+    def _is_stray(self, header: bytes) -> bool:
+        """Whether ``header``, the next 8 bytes or fewer, begins stray bytes behind a whole file.
 
-        Not in a fragmented file: there, it may as well be the place where the next fragment was cut off.
+        Players ignore those. In a fragmented file fewer than 8 bytes may as well be what is left of the next
+        fragment, whose size begins with 0.
         """
-        return self.has_moov and self._has_media and not self.fragmented
+        if not (self.has_moov and self._has_media) or header[4:8] in _TOP_BOXES:
+            return False
+        return not self.fragmented or len(header) == 8 or not header.startswith(b"\0")
 
     def _check_moov(self, data: Bytes, moov: Box) -> None:
         for box in self._boxes(data, moov.body, moov.end):
