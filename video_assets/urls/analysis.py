@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from video_assets.urls.classification import Bound, Kind
 from video_assets.urls.parts import Parts, Span
@@ -76,6 +77,15 @@ def analyse(text: str, depth: int = 0) -> Analysis:
         spans = [span for span in spans if span[1] > span[0] and url[span[0] : span[1]] != MARKER]
         analysis.secrets = merge(spelling.raw_span(*span) for span in spans) if spelling.edits else merge(spans)
     return analysis
+
+
+@lru_cache(maxsize=4)
+def recent_analysis(text: str) -> Analysis:
+    """``analyse``, remembered for as long as one URL is asked about: what is it, and what of it may be shown.
+
+    The answer is shared, so nobody may change it.
+    """
+    return analyse(text)
 
 
 def merge(spans: Iterator[Span] | list[Span]) -> list[Span]:

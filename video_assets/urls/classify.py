@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from video_assets.urls import moments
-from video_assets.urls.analysis import Verdict, analyse
+from video_assets.urls.analysis import Verdict, recent_analysis
 from video_assets.urls.classification import Bound, Classification, Kind
 
 _PERMANENT = Classification(Kind.PERMANENT)
@@ -19,7 +19,7 @@ def classify(url: str, *, created_at: datetime | None = None, now: datetime | No
     ``expires_at`` is None. ``now`` is accepted for callers that pin the clock; no scheme depends on it, since a
     URL that is dead already was temporary too.
     """
-    analysis = analyse(url)
+    analysis = recent_analysis(url)
     if not analysis.verdicts:
         return _PERMANENT
     kind = Kind.CREDENTIAL_ONLY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from video_assets.urls.analysis import analyse, merge
+from video_assets.urls.analysis import analyse, merge, recent_analysis
 from video_assets.urls.parts import Parts, Span
 from video_assets.urls.second_look import is_plain
 from video_assets.urls.secret_names import SECRET_NAMES, bare_name, is_harmless, is_likely_secret, is_secret
@@ -133,7 +133,8 @@ def _hide_everywhere(text: str, spans: list[Span]) -> str:
 def _url_secrets(text: str, known: dict[str, list[Span]]) -> list[Span]:
     """Where the secrets of URLs stand; ``known`` remembers those of each word, as offsets into it."""
     spans: list[Span] = []
-    if _WHOLE_URL.match(text):  # blanks inside a stored URL part it into words that no longer explain each other
+    # Blanks inside a stored URL part it into words that no longer explain each other.
+    if _WHOLE_URL.match(text) and not _WORD.fullmatch(text):
         spans = [span for span in analyse(text).secrets if not _BREAK.search(text, *span)]
     if '"' in text or "ConnectionPool" in text:
         for request in _REQUEST.finditer(text):
@@ -188,7 +189,7 @@ def _secrets_of(text: str, start: int, end: int) -> list[Span]:
     prefix = 0
     if "=" in url and "&" in url and "?" not in url and url[0] != "/" and not _URL_MARK.search(url):
         url, prefix = "?" + url, 1
-    analysis = analyse(url)
+    analysis = recent_analysis(url)
     spans = list(analysis.secrets)
     raw_span = analysis.spelling.raw_span
     for span in _likely_secrets(analysis.parts):
