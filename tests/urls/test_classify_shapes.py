@@ -171,6 +171,7 @@ def test_every_spelling_of_a_signed_url_gives_the_same_answer() -> None:
             f"https://a.blob.core.windows.net/c/a?sv=2023-11-03&se=2026-11-22T00%253A00%253A00Z&sr=b&sig={SIGNATURE}",
             SIGNATURE,
         ),
+        (f"https://b-1.cos.x.myqcloud.com/a?q-sign-time=1%253B{EPOCH}&q-signature={SIGNATURE}", SIGNATURE),
         (f"https://v.example.cn/a.mp4?auth_key={EPOCH}-0-0-{SIGNATURE * 2}", SIGNATURE),
         (f"https://v.example.cn/a.mp4?auth_key={EPOCH}-0-0-{SIGNATURE}89abcdef", SIGNATURE),
         (

@@ -6,7 +6,7 @@ import re
 
 from video_assets.urls import moments
 from video_assets.urls.classification import Bound, Kind
-from video_assets.urls.parts import Parts
+from video_assets.urls.parts import Parts, percent_decode
 from video_assets.urls.schemes.model import (
     ANSWER_PARAMS,
     Death,
@@ -34,7 +34,7 @@ def _cos_end(parts: Parts) -> Death:
     ends = [
         moments.parse_epoch(pair[1])
         for name in ("q-sign-time", "q-key-time")
-        if (pair := _COS_PAIR.fullmatch(parts.first(name) or ""))
+        if (pair := _COS_PAIR.fullmatch(percent_decode(parts.first(name) or "")))
     ]
     for param in parts.params.get("sign", ()):
         ends += [moments.parse_epoch(match["time"]) for match in _COS_TIME.finditer(param.value)]
