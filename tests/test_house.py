@@ -127,3 +127,15 @@ def test_no_secret_and_no_place_of_a_machine_is_in_the_repository() -> None:
             if PLACES.search(line):
                 found.append(f"{name}:{number}: names a place of one machine or a registry host")
     assert found == [], "\n".join(found)
+
+
+def test_no_possessive_quantifier_stands_behind_a_group() -> None:
+    """Python before 3.11.5 matches them wrongly when the group itself can backtrack."""
+    behind_a_group = re.compile(r"(?<!\\)\)(?:[*+?]|\{\{?[0-9,]+\}\}?)\+|\}\{\{[0-9,]+\}\}\+")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in modules()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if behind_a_group.search(line) and ("re.compile" in line or 'r"' in line or "r'" in line)
+    ]
+    assert found == []

@@ -24,7 +24,7 @@ class Cell:
 
 def _pattern(delimiter: str) -> re.Pattern[str]:
     d = re.escape(delimiter)
-    return re.compile(rf'(?:"((?:[^"]|"")*+)(?:"|\Z)|([^{d}\r\n"][^{d}\r\n]*+|))(?:{d}|\r\n?|\n|\Z|)')
+    return re.compile(rf'(?:"((?:[^"]|"")*)(?:"|\Z)|([^{d}\r\n"][^{d}\r\n]*+|))(?:{d}|\r\n?|\n|\Z|)')
 
 
 _PATTERNS = {delimiter: _pattern(delimiter) for delimiter in DELIMITERS}

@@ -13,13 +13,11 @@ from video_assets.urls.documents.codecs import JSON, decoded
 from video_assets.urls.documents.triggers import may_contain
 
 # A string may be cut off by the end of the text, or, in newline-delimited JSON, by the next line's document.
-_TOKEN = re.compile(
-    r'"[^"\\\n]*+(?:(?:\\.|\n(?!\{"))[^"\\\n]*+)*+(?:"|\\?(?=\Z|\n))|[{}\[\],]|[/\\%&]', re.DOTALL
-)
+_TOKEN = re.compile(r'"[^"\\\n]*+(?:(?:\\.|\n(?!\{"))[^"\\\n]*+)*(?:"|\\?(?=\Z|\n))|[{}\[\],]|[/\\%&]', re.DOTALL)
 # An object's first string has a colon behind it: {"a","b"} is an array of PostgreSQL.
 _OPENING = re.compile(
-    r'[\ufeff\s]*(?:\{\s*+(?:"(?![^"\\]*+(?:\\.[^"\\]*+)*+"\s*+[,}])|\}|\Z)|\[\s*+(?:["{\[\]\-0-9]|true\b|false\b|null\b|NaN\b|Infinity\b|\Z)'
-    r'|"[^"\\]*+(?:\\.[^"\\]*+)*+"\s*+\Z)',
+    r'[\ufeff\s]*(?:\{\s*+(?:"(?![^"\\]*+(?:\\.[^"\\]*+)*"\s*+[,}])|\}|\Z)|\[\s*+(?:["{\[\]\-0-9]|true\b|false\b|null\b|NaN\b|Infinity\b|\Z)'
+    r'|"[^"\\]*+(?:\\.[^"\\]*+)*"\s*+\Z)',
     re.DOTALL,
 )
 MAX_POINTER_DEPTH = 1000

@@ -26,11 +26,11 @@ MAX_DEPTH = 40
 
 _ONE_URL = re.compile(
     r"https?://[A-Za-z0-9\-._~/?#@:$+=%]*[A-Za-z0-9\-_/=]"
-    r"(?:&(?![A-Za-z#][A-Za-z0-9]*;)[A-Za-z0-9\-._~/?#@:$+=%]*[A-Za-z0-9\-_/=])*+\Z"
+    r"(?:&(?![A-Za-z#][A-Za-z0-9]*;)[A-Za-z0-9\-._~/?#@:$+=%]*[A-Za-z0-9\-_/=])*\Z"
 )
 """A text that is one plain URL: the usual case, worth a short way."""
 _ESCAPED_PHP = re.compile(r's:[0-9]{1,10}:\\"')
-_SQL_STRING = re.compile(r"'((?:[^'\\]|\\.|'')*+)", re.DOTALL)
+_SQL_STRING = re.compile(r"'((?:[^'\\]|\\.|'')*)", re.DOTALL)
 _TYPES = {
     "json": re.compile(r"json|ndjson|jsonlines|jsonl", re.IGNORECASE),
     "html": re.compile(r"html|xml|svg", re.IGNORECASE),

@@ -35,7 +35,7 @@ _COLON = (
 )
 _BACKSLASH = r"(?:\\|%(?:25){0,8}5[Cc])"
 _SLASH = (
-    rf"(?:{_BACKSLASH}{{0,64}}+(?:/|%(?:25){{0,8}}2[Ff])|{_BACKSLASH}{{1,64}}+(?:u002[Ff]|x2[Ff])"
+    rf"(?:{_BACKSLASH}{{0,64}}(?:/|%(?:25){{0,8}}2[Ff])|{_BACKSLASH}{{1,64}}(?:u002[Ff]|x2[Ff])"
     r"|&(?:amp;){0,8}(?:#0*47|#[xX]0*2[Ff]|sol);)"
 )
 _ESCAPED_SEPARATOR = re.compile(rf"{_COLON}{_SLASH}{_SLASH}")
@@ -68,8 +68,8 @@ _MARGIN = 48
 _MAX_PEELS = 12
 _QUOTE_REFERENCE = re.compile(r"&(?:amp;)*(?:#0*39|#[xX]0*27|apos);\Z")
 _SPACED = re.compile(
-    r"https?://[^\s?#\"'<>`\\]++(?: [^\s?#\"'<>`\\:]++){1,20}+"
-    r"\?[^\s\"'<>`\\,;&]++(?:&(?!amp;)[^\s\"'<>`\\,;&]++)*+\Z"
+    r"https?://[^\s?#\"'<>`\\]++(?: [^\s?#\"'<>`\\:]++){1,20}"
+    r"\?[^\s\"'<>`\\,;&]++(?:&(?!amp;)[^\s\"'<>`\\,;&]++)*\Z"
 )
 _PATH_START = re.compile(r"(?<![^\s\"'<>`=(,;|\[{])(?:\.{0,2}\\*+/|\?)")
 _PATH_HEAD = re.compile(r"\.{0,2}/|\?")

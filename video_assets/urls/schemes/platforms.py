@@ -35,7 +35,7 @@ _AIRTABLE = re.compile(r"^(?:/[^/]{1,20}){2,6}?/(?P<time>[0-9]{13})/(?P<secret>.
 _TELEGRAM = re.compile(r"/bot(?P<secret>[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,})(?=/|$)")
 _TELEGRAM_FILE = re.compile(r"^/file/bot[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}/")
 _RAILS = re.compile(
-    r"(?<![A-Za-z0-9+_\-])(?P<secret>(?P<payload>eyJfcmFpbHMi(?:[A-Za-z0-9+_]|-(?!-)|%2[bBfF]){8,}+(?:=|%3[dD]){0,2})--(?P<mac>[0-9a-f]{40,128}))"
+    r"(?<![A-Za-z0-9+_\-])(?P<secret>(?P<payload>eyJfcmFpbHMi(?:[A-Za-z0-9+_]|-(?!-)|%2[bBfF]){8,}(?:=|%3[dD]){0,2})--(?P<mac>[0-9a-f]{40,128}))"
 )
 _DROPBOX_TEMPORARY = re.compile(r"^/(?:cd/[0-9]{1,4}/[a-z_]{1,20}|apitl/[0-9]{1,4})/(?P<secret>[^/]+)")
 _WEBHOOK = re.compile(
