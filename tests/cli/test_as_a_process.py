@@ -41,6 +41,11 @@ def shell(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProce
     )
 
 
+def heed_interrupts() -> None:
+    """A shell that runs the tests in the background has interrupts ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def running(
     home: Path, *arguments: str, stdout: IO[bytes] | int = subprocess.PIPE
@@ -51,6 +56,7 @@ def running(
         cwd=home.parent,
         stdout=stdout,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
     try:
         yield process
