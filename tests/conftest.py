@@ -9,8 +9,14 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
+
+# How fast a busy machine makes inputs says nothing about the product.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
 
 NewDatabase = Callable[[], str]
 """Makes a new, empty database (8 MB on disk) and returns its SQLAlchemy URL."""
