@@ -221,7 +221,7 @@ CASES = [
     Case("tencent_cdn_a", f"https://c.example.com/v.mp4?sign={HEX}-abc123-0-{MD5}", (MD5,), bound=Bound.LOWER),
     Case("tencent_cdn_d", f"https://c.example.com/v.mp4?sign={MD5}&t={T}", (MD5,), bound=Bound.LOWER),
     Case("tencent_vod", f"https://1.vod2.myqcloud.com/a/v.mp4?t={HEX}&us=72d4cd1101&sign={MD5}", (MD5,)),
-    Case("tencent_vod", f"https://sns-video-hw.xhscdn.com/stream/v.mp4?sign={MD5}&t={HEX}", (MD5,)),
+    Case("xiaohongshu", f"https://sns-video-hw.xhscdn.com/stream/v.mp4?sign={MD5}&t={HEX}", (MD5,)),
     Case("tencent_live", f"https://live.example.com/live/s.flv?txSecret={MD5}&txTime={HEX.upper()}", (MD5,)),
     Case(
         "bytedance_cdn",
@@ -331,7 +331,7 @@ CASES = [
         f"https://cdn.pixelbin.io/v2/c/original/v.jpg?pbs={SHA256[:16]}&pbe={T}000&pbt=tok",
         (SHA256[:16],),
     ),
-    Case("home_made", f"https://x.ittybit.net/v.mp4?expiry={T}&signature={SHA256}", (SHA256,)),
+    Case("ittybit", f"https://x.ittybit.net/v.mp4?expiry={T}&signature={SHA256}", (SHA256,)),
     Case(
         "cloudinary_download",
         f"https://api.cloudinary.com/v1_1/d/image/download?timestamp=1700000000&public_id=x&expires_at={T}&signature={SHA1}&api_key=123456789012345",

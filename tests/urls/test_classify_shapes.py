@@ -206,3 +206,62 @@ def test_an_array_of_postgresql_is_no_json() -> None:
     assert (first.url, second.url) == (SIGNED, TEMPORARY)
     assert first.pointer is None
     assert find(f'{{"{SIGNED}":"{TEMPORARY}"}}')[0].pointer == ""
+
+
+@pytest.mark.parametrize(
+    "mac_first", [f"hmac={SIGNATURE}~exp={EPOCH}~acl=/*", f"hmac%3D{SIGNATURE}%7Eexp%3D{EPOCH}"]
+)
+def test_the_fields_of_an_akamai_token_stand_in_any_order(mac_first: str) -> None:
+    for url in (f"https://a.akamaized.net/v.mp4?hdnea={mac_first}", f"https://a.akamaized.net/{mac_first}/v.mp4"):
+        result = classify(url)
+        assert (result.scheme, result.expires_at, result.secrets) == ("akamai", DIES, (SIGNATURE,))
+
+
+def test_a_url_may_be_the_whole_query_of_a_proxy() -> None:
+    url = f"https://corsproxy.io/?{quote(SIGNED, safe='')}"
+    assert (classify(url).scheme, classify(url).expires_at) == ("aws_sigv4", DIES)
+    assert SIGNATURE not in redact(url)
+    made = datetime(2026, 11, 21, 23, tzinfo=UTC)
+    for spelled in (TEMPORARY, quote(TEMPORARY, safe="")):
+        assert classify(f"https://corsproxy.io/?{spelled}", created_at=made).expires_at == DIES
+        assert classify(f"https://corsproxy.io/?{spelled}&w=1", created_at=made).expires_at == DIES
+
+
+@pytest.mark.parametrize("pattern", ["file[{}]", "file%5B{}%5D", "a[b][{}]"])
+def test_a_parameter_in_brackets_goes_by_its_last_name(pattern: str) -> None:
+    url = f"https://v.example.io/a.mp4?{pattern.format('expires')}={EPOCH}&{pattern.format('signature')}={SIGNATURE}"
+    assert (classify(url).kind, classify(url).expires_at) == (Kind.TEMPORARY, DIES)
+    assert SIGNATURE not in redact(url)
+
+
+@pytest.mark.parametrize("behind", [",", ";", ")", "\\", "\x00", ".", "]", "}"])
+def test_punctuation_left_behind_a_url_does_not_hide_its_signature(behind: str) -> None:
+    url = f"https://v.example.io/a.mp4?expires={EPOCH}&signature={SIGNATURE}{behind}"
+    assert (classify(url).kind, classify(url).expires_at) == (Kind.TEMPORARY, DIES)
+
+
+@pytest.mark.parametrize("quoted", ['"{}",', "'{}';", ' "{}" ,', "\u201c{}\u201d"])
+def test_a_quoted_url_of_a_list_is_the_url(quoted: str) -> None:
+    result = classify(quoted.format(SIGNED))
+    assert (result.scheme, result.expires_at, result.secrets) == ("aws_sigv4", DIES, (SIGNATURE,))
+
+
+def test_a_token_without_a_readable_end_is_a_credential() -> None:
+    for name in ("expires", "expire"):
+        url = f"https://x.b-cdn.net/v.mp4?token={SIGNATURE}&{name}=never"
+        assert (classify(url).kind, classify(url).expires_at) == (Kind.CREDENTIAL_ONLY, None)
+        assert SIGNATURE not in redact(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://x.example/v.mp4?Key-Pair-Id=K1&Signature={SIGNATURE}&Expires=17953",
+        f"https://x.example/v.mp4?Key-Pair-Id=K1&Signature={SIGNATURE}&Policy=eyJTdGF0",
+        f"https://x.example/v.mp4?ssig={SIGNATURE}&Expires=179",
+        f"https://x.example/v.mp4?sv=2025-05-05&sig={SIGNATURE}&se=2026-1",
+    ],
+)
+def test_a_signature_without_a_readable_time_is_still_one(url: str) -> None:
+    assert classify(url).is_temporary
+    assert SIGNATURE not in redact(url)

@@ -84,6 +84,14 @@ LINES = [
     (f"params={{'Expires': '1800000000', 'Signature': '{SIG}', 'Key-Pair-Id': 'K1'}}", SIG),
     (f"data-src=&quot;https://h/v?Signature={SIG}&amp;Expires=1800000000&quot;", SIG),
     (f'a:1:{{s:3:"url";s:99:"https://h/v?Signature={SIG}&Expires=1800000000";}}', SIG),
+    (f"{{'Signature': ['{SIG}'], 'Expires': ['1800000000']}}", SIG),
+    ("SplitResult(scheme='https', netloc='user:s3cr3tPass@h.example', path='/a', query='')", "s3cr3tPass"),
+    ("Url(scheme='https', auth='user:s3cr3tPass', host='h.example', port=None)", "s3cr3tPass"),
+    (
+        "DefaultEndpointsProtocol=https;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq==;x=1",
+        "Eby8vdM02x",
+    ),
+    ("DATABASE_PASSWORD=correct-horse RUNWAYML_API_SECRET=key_staple", "correct-horse", "key_staple"),
     # bare pieces
     (f"_jwt={JWT}", JWT),
     (f"token is {JWT}!", JWT),
@@ -126,6 +134,8 @@ def test_the_rest_of_the_text_stays_as_it_was() -> None:
         "403 for url: https://b.s3.amazonaws.com/k.mp4?X-Amz-Date=20270115T070000Z&X-Amz-Expires=3600"
         "&X-Amz-Signature=REDACTED (attempt 2)"
     )
+    assert redact(f"\x1b[31m{S3}\x1b[0m") == f"\x1b[31m{S3.replace(SIG, 'REDACTED')}\x1b[0m"
+    assert redact("netloc='u:p4ssword@h.example', path='/a'") == "netloc='REDACTED@h.example', path='/a'"
     assert redact(f"Authorization: Bearer {JWT}") == "Authorization: Bearer REDACTED"
     assert redact("mysql://root:s3cr3t@db/x") == "mysql://root:REDACTED@db/x"
     assert redact(json.dumps({"url": S3, "n": 1})) == json.dumps({"url": S3.replace(SIG, "REDACTED"), "n": 1})
@@ -143,6 +153,8 @@ HARMLESS = [
     "job 0b5c8c3e-4f9d-4c8e-9b7a-2f1d3e5a7c9b finished in 12.5 s",
     "https://cdn.example.com/a/b.mp4?v=1699999999 -> s3://bucket/key.mp4",
     "key=videos/2026/11/clip.mp4 bucket=assets",
+    "netloc='h.example:8443', auth='none', max_api_key=12 password_secret=0",
+    "/eyJidWNrZXQiOiJ4Iiwia2V5IjoiYS5wbmciLCJlZGl0cyI6e319.png of the image service",
     "tokens: 1234, max_tokens=4096, token_type=bearer",
     "next_page_token=CAUQAA0123456789abcdefXYZ",
     "X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20270115%2Feu-central-1%2Fs3%2Faws4_request",

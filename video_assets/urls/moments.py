@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import unquote
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAUSIBLE_FROM = datetime(2005, 1, 1, tzinfo=UTC)
+_PLAUSIBLE_TO = datetime(2500, 1, 1, tzinfo=UTC)  # Firebase's "for ever" is the year 2491
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second datetime knows
 _MILLISECONDS_FROM = 10**12  # as seconds that is the year 33658
 _MICROSECONDS_FROM = 10**15
@@ -113,6 +115,11 @@ def parse_any(text: str) -> datetime | None:
     if len(text) in (8, 14) and _DIGITS.fullmatch(text):
         return parse_iso(f"{text[:8]}T{text[8:]}" if len(text) == 14 else text) or parse_epoch(text)
     return parse_epoch(text) or parse_iso(text) or parse_http_date(text)
+
+
+def is_plausible(moment: datetime | None) -> bool:
+    """True for a moment at which a URL may well end: small numbers are no times."""
+    return moment is not None and _PLAUSIBLE_FROM <= moment < _PLAUSIBLE_TO
 
 
 def parse_seconds(text: str) -> timedelta | None:

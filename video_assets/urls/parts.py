@@ -17,6 +17,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,30}):(?=/)[/\\]{1,8}|//")
 _AUTHORITY_END = re.compile(r"[/?#\\]")
 # ";" parts parameters only where another name follows: "q-sign-time=1;2" is one value.
 _SEPARATOR = re.compile(r"[&?]|;(?=[A-Za-z_~][\w.~%\-]*=)")
+# "https://proxy.example/?https%3A%2F%2F...": a URL that is the whole query.
+_BARE_URL = re.compile(r"[A-Za-z]{3,6}(?::|%3[aA])(?:/|%2[fF])")
 _PATH_SEPARATOR = re.compile(r"[&~,]|;(?=[A-Za-z_]\w*=)")
 _ESCAPED = re.compile(r"%([0-7][0-9A-Fa-f])|((?:%[89A-Fa-f][0-9A-Fa-f])+)")
 
@@ -36,7 +38,7 @@ class Param(NamedTuple):
     """A ``name=value`` of the query, the fragment or a path segment."""
 
     name: str
-    """Decoded and in lower case."""
+    """Decoded and in lower case; of ``file[expires]`` the last part. Empty for a URL that is a whole query."""
     raw: str
     """The value as it stands in the URL."""
     start: int
@@ -118,7 +120,9 @@ class Parts:
             stop = separator.start() if separator else end
             equals = text.find("=", start, stop)
             name = text[start : equals if equals >= 0 else stop]
-            if name:
+            if equals < 0 and _BARE_URL.match(name):
+                self._keep(params, "", start, start, stop)
+            elif name:
                 self._keep(params, name, start, equals + 1 if equals >= 0 else stop, stop)
             start = stop + 1
 
@@ -140,6 +144,8 @@ class Parts:
         name = name.lower()
         if name.startswith("amp;"):
             name = name[4:]
+        if name.endswith("]"):  # "file[expires]" of PHP and Rails
+            name = name[name.rfind("[") + 1 : -1] or name
         known = params.get(name)
         param = Param(name, raw, start, value_start, end, in_path)
         if known is None:

@@ -9,7 +9,14 @@ from video_assets.urls.analysis import analyse, merge, recent_analysis
 from video_assets.urls.parts import Parts, Span
 from video_assets.urls.second_look import is_plain
 from video_assets.urls.secret_names import SECRET_NAMES, bare_name, is_harmless, is_likely_secret, is_secret
-from video_assets.urls.tokens import KNOWN_KEY, MARKER, RUN_START, is_random
+from video_assets.urls.tokens import (
+    KNOWN_KEY,
+    MARKER,
+    RUN_START,
+    decode_base64,
+    is_random,
+    read_json_object,
+)
 
 _MAX_ROUNDS = 12
 _CLINGING = re.compile(re.escape(MARKER) + r"\S+")
@@ -22,8 +29,9 @@ _WORTH_A_LOOK = re.compile(
     r"[=@:/%\\&]|['\"] ?,|[-_.][A-Za-z0-9]{16}|e[yw][A-Za-z0-9]{6}|AIza|EAA|[Bb]earer |[Bb]asic |[Tt]oken "
 )
 
+# "\x1b[" sets the colour of a terminal: it belongs to no URL.
 _WORD = re.compile(
-    r"(?:[^\s\"'<>`\\]|\\{1,8}+(?:[/=&?:]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})|'(?=[^\s\"'<>`]*[&=]))+"
+    r"(?:[^\s\"'<>`\\\x1b]|\x1b(?!\[)|\\{1,8}+(?:[/=&?:]|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2})|'(?=[^\s\"'<>`]*[&=]))+"
 )
 # A word without any of these signs is neither a URL nor a query, however it is spelled.
 _NO_URL = re.compile(r"[^=/%\\@&]*+").fullmatch
@@ -36,7 +44,10 @@ _REQUEST = re.compile(
     r"https?://(?P<host>[^\s\"'/]{1,300}) \"[A-Z]{3,8} (?P<target>/[^\s\"]*)"
     r"|ConnectionPool\(host='(?P<pool>[^']{1,300})'[^)]{0,40}\)[^\n]{0,200}? url: (?P<path>/\S*)"
 )
-_WHOLE_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-]{0,30}:\\{0,4}/\\{0,4}/|\s*//")
+_BARE_QUERY = re.compile(r"[^/=]*=")
+_WHOLE_URL = re.compile(
+    r"\s*[A-Za-z][A-Za-z0-9+.\-]{0,30}(?::\\{0,4}/\\{0,4}/|%(?:25){0,6}3[aA])|\s*//|\s*(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,63}/"
+)
 _BREAK = re.compile(r"[\s\"'<>`,;]")
 _NEXT_URL = re.compile(r"[,|;](?=https?:\\{0,4}/)", re.IGNORECASE)
 _SCHEME_BEFORE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*$")
@@ -48,12 +59,12 @@ _EDGE = r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
 # name=value of a query, wherever it stands and however it is escaped
 _PAIR = re.compile(
     rf"{_EDGE}([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})({_EQUALS}{_QUOTE}?)"
-    r"((?:(?!%(?:25){0,6}26)[^\s\"'<>&;,\\)}\]|`]|&#(?:43|61|47);)+)"
+    r"((?:(?!%(?:25){0,6}26|\x1b\[)[^\s\"'<>&;,\\)}\]|`]|&#(?:43|61|47);)+)"
 )
-# "name": "value" of JSON, of a Python repr, of a header list; name: value of a header line
+# "name": "value" of JSON, of a Python repr, of a header list, of parse_qs; name: value of a header line
 _MEMBER = re.compile(
     rf"(?<![A-Za-z0-9_.\-])([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})"
-    rf"({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}b?{_QUOTE}|{_QUOTE}?:\s{{0,3}})"
+    rf"({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}(?:\[\s{{0,3}})?b?{_QUOTE}|{_QUOTE}?:\s{{0,3}})"
     r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
 )
 # <SignatureProvided>value</...> of the clouds' error bodies
@@ -67,6 +78,8 @@ _AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "
 _BARE_TOKEN = re.compile(
     rf"{RUN_START}[A-Za-z0-9_\-]{{8,}}+=*(?:(?:\.|%(?:25){{0,4}}2[eE])[A-Za-z0-9_\-]*+){{1,4}}"
 )
+# How Python and urllib3 show a URL taken apart: the password is far from any "//" and "@host".
+_USERINFO_ALONE = re.compile(r"(?<=netloc=')[^'\s@]{1,4096}(?=@)|(?<=auth=')[^'\s:]{0,4096}:[^'\s]{1,4096}(?=')")
 _TELEGRAM = re.compile(r"(?<=/bot)[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}")
 
 
@@ -104,6 +117,8 @@ def _once(text: str, known: dict[str, list[Span]]) -> str:
     text = _AUTHORIZATION.sub(_hide_authorization, text)
     if "ey" in text or "ew" in text:
         text = _BARE_TOKEN.sub(_hide_bare_token, text)
+    if "netloc='" in text or "auth='" in text:
+        text = _USERINFO_ALONE.sub(MARKER, text)
     if "/bot" in text:
         text = _TELEGRAM.sub(MARKER, text)
     return KNOWN_KEY.sub(MARKER, text)
@@ -173,6 +188,8 @@ def _candidates(word: str) -> Iterable[Span]:
         scheme = _SCHEME_BEFORE.search(word, max(position, mark.start() - 24), mark.start())
         start = scheme.start() if scheme else mark.start()
         if start > position:
+            if position == 0 and ("/" in word[:start] or "?" in word[:start]):
+                yield 0, len(word)  # "/image?url=https%3A..." or "host/...": the URL may be inside another
             yield position, start
         separator = _NEXT_URL.search(word, mark.end())
         end = separator.start() if separator else len(word)
@@ -187,7 +204,7 @@ def _secrets_of(text: str, start: int, end: int) -> list[Span]:
     if len(url) < 6 or ("=" not in url and is_plain(url)):
         return []
     prefix = 0
-    if "=" in url and "&" in url and "?" not in url and url[0] != "/" and not _URL_MARK.search(url):
+    if "&" in url and "?" not in url and _BARE_QUERY.match(url) and not _URL_MARK.search(url):
         url, prefix = "?" + url, 1
     analysis = recent_analysis(url)
     spans = list(analysis.secrets)
@@ -261,4 +278,10 @@ def _hide_authorization(match: re.Match[str]) -> str:
 
 
 def _hide_bare_token(match: re.Match[str]) -> str:
-    return MARKER if len(match.group()) >= 20 else match.group()
+    text = match.group()
+    if len(text) < 20:
+        return text
+    first, dot, rest = text.partition(".")
+    if dot and "." not in rest and "alg" not in (read_json_object(decode_base64(first)) or {"alg": ""}):
+        return text  # "eyJ....png": the settings of an image service, not a token cut off
+    return MARKER

@@ -34,7 +34,7 @@ SECRET_NAMES = frozenset(
     secretkey app_secret api_secret signing_key signing-secret webhook_secret webhook-secret password passwd
     pwd passphrase cloudfront-signature cloudfront-policy aws_secret_access_key aws_session_token
     secretaccesskey authorization proxy-authorization x-registry-auth csrf_token csrftoken jsessionid
-    phpsessid sessionid session_id set-cookie cookie rlkey q-signature
+    phpsessid sessionid session_id set-cookie cookie rlkey q-signature accountkey account_key sharedaccesskey
     """
 )
 """Names whose value is secret whatever it looks like: those of the scheme table, of headers and of settings."""
@@ -53,6 +53,8 @@ _HARMLESS_VALUES = _names(
     "true false null none undefined yes no on off expired invalid missing required valid ok unsigned-payload"
     " bearer basic"
 )
+_ENDS_OF_NAMES = ("_password", "-password", "_api_key", "-api-key", "_apikey", "_secret", "_secret_key")
+"""Of settings and environment variables: ``DATABASE_PASSWORD``, ``RUNWAYML_API_SECRET``."""
 _PARTS_OF_NAMES = ("token", "secret", "passw", "signature", "apikey", "api_key", "api-key", "hmac")
 
 
@@ -70,10 +72,16 @@ def is_likely_secret(name: str, value: str) -> bool:
     """True when the name allows for a secret and the value looks like one."""
     if name in LIKELY_NAMES:
         return name not in _CHECKSUM_NAMES and is_key(value)
+    if name.endswith(_ENDS_OF_NAMES):
+        return not value.isdigit()
     return any(part in name for part in _PARTS_OF_NAMES) and is_random(value)
 
 
 def is_secret(name: str, value: str) -> bool:
     """True when ``name=value`` must not be shown."""
     name = bare_name(name)
+    if "/" in value and name not in _HARMLESS_NAMES and any(part in name for part in _PARTS_OF_NAMES):
+        first = value.partition("/")[0]  # the token of one segment of a path that goes on
+        if is_key(first):
+            return True
     return not is_harmless(name, value) and (name in SECRET_NAMES or is_likely_secret(name, value))

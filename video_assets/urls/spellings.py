@@ -31,8 +31,9 @@ class Layer(StrEnum):
 MAX_LAYERS = 8
 """Layers taken off before giving up: real documents stay below four, hostile ones must not cost more."""
 
+_QUOTED = re.compile("[\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb]")
 _OPENING = " \t\r\n\f\v\"'`<\u00a0\u2018\u2019\u201c\u201d\u00ab\ufeff"
-_CLOSING = " \t\r\n\f\v\"'`>\u00a0\u2018\u2019\u201c\u201d\u00bb\ufeff"
+_CLOSING = " \t\r\n\f\v\x00\"'`>\u00a0\u2018\u2019\u201c\u201d\u00bb\ufeff"
 _JSON_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[\"'\\/bfnrt])")
 # Only references that stand for a character of a URL, and only with their semicolon: "&para=1" is a parameter.
 _HTML_REFERENCE = re.compile(
@@ -133,11 +134,15 @@ def peel(layer: Layer, text: str) -> tuple[str, _Edits]:
 def _unwrap(text: str) -> tuple[str, _Edits] | None:
     left = text.lstrip(_OPENING)
     inner = left.rstrip(_CLOSING)
-    if len(inner) < len(left) and inner.endswith("\\"):  # the quote itself was escaped
+    cut = len(text) - len(left)
+    if inner[-1:] in (",", ";") and _QUOTED.search(text, 0, cut):  # a line of a list or of code: "https://...",
+        listed = left.rstrip(",;" + _CLOSING)
+        if left[len(listed)] in _CLOSING:
+            inner = listed
+    if inner.endswith("\\"):  # the quote itself was escaped
         inner = inner.rstrip("\\").rstrip(_CLOSING)
     if len(inner) == len(text):
         return None
-    cut = len(text) - len(left)
     return inner, _Edits([0], [0], [0], [cut])
 
 

@@ -25,11 +25,17 @@ from video_assets.urls.schemes.model import (
     shaped,
     shaped_secret,
     shaped_time,
+    signed,
+    timely,
     with_any,
 )
 from video_assets.urls.tokens import decode_base64, is_signature
 
-_AKAMAI = re.compile(r"(?:~|%(?:25)*7[eE])hmac(?:=|%(?:25)*3[dD])(?P<secret>[0-9a-fA-F]{16,})")
+# The fields stand in any order, so the first may be the MAC: then another must follow it.
+_AKAMAI = re.compile(
+    r"(?:(?P<later>~|%(?:25)*7[eE])|[=/]|%(?:25)*(?:3[dD]|2[fF]))hmac(?:=|%(?:25)*3[dD])"
+    r"(?P<secret>[0-9a-fA-F]{16,})(?(later)|(?=~|%(?:25)*7[eE]))"
+)
 
 _AKAMAI_TIME = re.compile(
     r"(?:[~/=&?,]|%(?:25)*(?:7[eE]|3[dD]|2[fF]))exp(?:=|%(?:25)*3[dD])(?P<time>[0-9]{1,13})(?![0-9])"
@@ -151,7 +157,7 @@ CDNS: tuple[Scheme, ...] = (
         needs=("token", "expires"),
         when=lambda parts: (
             not any(param.in_path for param in parts.params["expires"])
-            and parts.first("expires") != ""
+            and timely("expires")(parts)
             and is_signature((parts.first("token") or "").removeprefix("HS256-"))
         ),
         expires=epoch("expires"),
@@ -178,7 +184,7 @@ CDNS: tuple[Scheme, ...] = (
         name="keycdn",
         source="https://www.keycdn.com/support/secure-token (410 after the time)",
         needs=("token", "expire"),
-        when=lambda parts: is_signature(parts.first("token") or ""),
+        when=both(timely("expire"), lambda parts: is_signature(parts.first("token") or "")),
         expires=epoch("expire"),
         secret=("token",),
     ),
@@ -246,7 +252,7 @@ CDNS: tuple[Scheme, ...] = (
         name="imgix",
         source="https://docs.imgix.com/apis/rendering/expiration (honoured unsigned, 404 afterwards)",
         needs=("expires",),
-        when=either(on("imgix.net"), with_any("ixlib", "ixid")),
+        when=both(timely("expires"), either(on("imgix.net"), with_any("ixlib", "ixid"))),
         expires=epoch("expires"),
         secret=("s",),
         volatile=("ixlib", "ixid"),
@@ -271,6 +277,7 @@ CDNS: tuple[Scheme, ...] = (
         name="imagekit",
         source="https://imagekit.io/docs/media-delivery-basic-security (ik-t)",
         needs=("ik-s", "ik-t"),
+        when=signed("ik-s", "ik-t"),
         expires=epoch("ik-t"),
         secret=("ik-s",),
     ),
@@ -278,6 +285,7 @@ CDNS: tuple[Scheme, ...] = (
         name="pixelbin",
         source="https://www.pixelbin.io/docs/url-signing/ (pbe)",
         needs=("pbs", "pbe"),
+        when=signed("pbs", "pbe"),
         expires=epoch("pbe"),
         secret=("pbs",),
         volatile=("pbt",),

@@ -27,7 +27,8 @@ from video_assets.urls.schemes.model import (
     shaped,
     shaped_secret,
     shaped_time,
-    with_any,
+    signed,
+    timely,
 )
 
 # timestamp-rand-uid-md5: Alibaba type A, Tencent type A, Volcengine type A, Huawei CDN method A
@@ -39,10 +40,13 @@ _TYPE_B = re.compile(
     rf"^/(?P<time>20[0-9]{{2}}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-2][0-9][0-5][0-9])/(?P<secret>{MD5})/."
 )
 
-_TYPE_C = re.compile(rf"^/(?P<secret>{MD5})/(?P<time>[4-9a-fA-F][0-9a-fA-F]{{7}})/.")
+# A hexadecimal time in a path is one of 2012 to 2038: any other eight digits beside a digest name a file.
+_PATH_TIME = "(?P<time>[5-7][0-9a-fA-F]{7})"
+
+_TYPE_C = re.compile(rf"^/(?P<secret>{MD5})/{_PATH_TIME}/.")
 
 _LIGHTTPD = re.compile(
-    rf"^/(?:[^/]{{1,64}}/){{1,4}}(?P<secret>{MD5}|[0-9a-fA-F]{{40}}|[0-9a-fA-F]{{64}})/(?P<time>[4-9a-fA-F][0-9a-fA-F]{{7}})/."
+    rf"^/(?:[^/]{{1,64}}/){{1,4}}(?P<secret>{MD5}|[0-9a-fA-F]{{40}}|[0-9a-fA-F]{{64}})/{_PATH_TIME}/."
 )
 
 _TIKTOK = ("tiktok.com", "tiktokcdn.com", "tiktokcdn-us.com", "tiktokcdn-eu.com", "tiktokv.com", "tiktokv.us")
@@ -131,10 +135,17 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         secret=("sign",),
     ),
     Scheme(
+        name="xiaohongshu",
+        source="seen on xhscdn.com: sign, t as a hexadecimal epoch",
+        hosts=("xhscdn.com", "xiaohongshu.com"),
+        needs=("sign", "t"),
+        when=shaped(("t",), _HEX_EPOCH_VALUE),
+        expires=hex_epoch("t"),
+        secret=("sign",),
+    ),
+    Scheme(
         name="tencent_vod",
-        source=(
-            "https://www.tencentcloud.com/document/product/266/33986 (t hex, us, sign); Xiaohongshu signs alike"
-        ),
+        source=("https://www.tencentcloud.com/document/product/266/33986 (t hex, us, sign)"),
         needs=("sign", "t"),
         when=both(
             either(shaped(("sign",), MD5_VALUE), shaped(("sign",), HASH_VALUE)),
@@ -148,6 +159,7 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         name="tencent_live",
         source="https://www.tencentcloud.com/document/product/267/31059 (txTime hex, txSecret)",
         needs=("txsecret", "txtime"),
+        when=signed("txsecret", "txtime", read=moments.parse_hex_epoch),
         expires=hex_epoch("txtime"),
         secret=("txsecret",),
     ),
@@ -165,6 +177,7 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         name="bytedance_cdn",
         source="seen on TikTok and Dreamina: x-expires, x-signature",
         needs=("x-signature", "x-expires"),
+        when=signed("x-signature", "x-expires"),
         expires=epoch("x-expires"),
         secret=("x-signature", "x-orig-sign"),
         volatile=("x-orig-*", "refresh_token", "shp", "shcp", "idc", "ps"),
@@ -184,7 +197,7 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         name="wangsu",
         source=("Wangsu (CDNetworks) anti-leech: wsABSTime is the end in hex; wsTime is of issue"),
         needs=("wssecret",),
-        when=with_any("wstime", "wsabstime"),
+        when=either(signed("wssecret", "wstime", read=decimal_or_hex), timely("wsabstime", read=decimal_or_hex)),
         expires=_wangsu_end,
         secret=("wssecret",),
         volatile=("wstime", "wsabstime"),
@@ -193,6 +206,7 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         name="weibo",
         source="seen on Sina Weibo: Expires, ssig, KID",
         needs=("ssig", "expires"),
+        when=signed("ssig", "expires"),
         expires=epoch("expires"),
         secret=("ssig",),
         volatile=("kid",),
@@ -201,6 +215,7 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         name="bilibili",
         source="seen on Bilibili: deadline, upsig (e is not a time there)",
         needs=("upsig", "deadline"),
+        when=signed("upsig", "deadline"),
         expires=epoch("deadline"),
         secret=("upsig",),
         volatile=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from video_assets.urls import moments
 from video_assets.urls.parts import Parts
@@ -19,10 +20,11 @@ from video_assets.urls.schemes.model import (
     path_time,
     shaped,
     shaped_secret,
+    signed,
     with_any,
     without,
 )
-from video_assets.urls.tokens import decode_base64, read_json_object
+from video_assets.urls.tokens import decode_base64, is_signature, read_json_object
 
 
 def _is_sigv4a(parts: Parts) -> bool:
@@ -34,15 +36,19 @@ def _is_sigv4a(parts: Parts) -> bool:
 _CLOUDFRONT_BASE64 = str.maketrans("-_~", "+=/")
 
 
-def _policy_end(parts: Parts) -> Death:
-    """``Statement[].Condition.DateLessThan["AWS:EpochTime"]`` of a CloudFront custom policy."""
+def _policy(parts: Parts) -> dict[str, Any]:
+    """The custom policy of CloudFront, empty where it cannot be read."""
     written = parts.first("policy") or ""
-    policy = (
+    return (
         read_json_object(decode_base64(written.translate(_CLOUDFRONT_BASE64)))
         or read_json_object(decode_base64(written))  # some signers write plain or URL-safe base64
         or {}
     )
-    statements = policy.get("Statement")
+
+
+def _policy_end(parts: Parts) -> Death:
+    """``Statement[].Condition.DateLessThan["AWS:EpochTime"]``."""
+    statements = _policy(parts).get("Statement")
     ends = []
     for statement in statements if isinstance(statements, list) else [statements]:
         condition = statement.get("Condition") if isinstance(statement, dict) else None
@@ -62,6 +68,14 @@ _EDGE_CACHE_PATH = re.compile(
 )
 
 _ORACLE_PAR = re.compile(r"^/p/(?P<secret>[A-Za-z0-9_\-%.~+=]{16,})/n/[^/]+/(?:b|u)/")
+
+
+def _is_oracle_par(parts: Parts) -> bool:
+    match = _ORACLE_PAR.search(parts.path)
+    return match is not None and (
+        parts.on_host("oraclecloud.com", "customer-oci.com") or is_signature(match["secret"])
+    )
+
 
 _VENDOR_V4 = re.compile(r"^x-([a-z0-9]{2,12})-signature$")
 
@@ -128,6 +142,7 @@ CLOUDS: tuple[Scheme, ...] = (
             "l"
         ),
         needs=("key-pair-id", "signature", "policy"),
+        when=lambda parts: bool(_policy(parts)) or is_signature(parts.first("signature") or ""),
         expires=_policy_end,
         secret=("signature", "policy"),
         volatile=("expires", "hash-algorithm", *ANSWER_PARAMS),
@@ -139,7 +154,7 @@ CLOUDS: tuple[Scheme, ...] = (
             "l"
         ),
         needs=("key-pair-id", "signature"),
-        when=without("policy"),
+        when=both(without("policy"), signed("signature", "expires")),
         expires=epoch("expires"),
         secret=("signature",),
         volatile=("expires", "hash-algorithm", *ANSWER_PARAMS),
@@ -165,7 +180,7 @@ CLOUDS: tuple[Scheme, ...] = (
         name="cloud_cdn",
         source="https://cloud.google.com/cdn/docs/using-signed-urls",
         needs=("keyname", "signature"),
-        when=with_any("expires"),
+        when=both(with_any("expires"), signed("signature", "expires")),
         expires=epoch("expires"),
         secret=("signature",),
         volatile=("expires", "urlprefix", "edge-cache-token"),
@@ -204,7 +219,7 @@ CLOUDS: tuple[Scheme, ...] = (
         ),
         needs=("sig",),
         any_of=("sig",),
-        when=both(with_any("sv", "sr", "skn"), with_any("se", "si")),
+        when=both(with_any("sv", "sr", "skn"), with_any("se", "si"), signed("sig", "se")),
         expires=earliest_of("se", "ske", upper_with="si"),
         secret=("sig",),
         volatile=(
@@ -264,6 +279,7 @@ CLOUDS: tuple[Scheme, ...] = (
         name="swift_tempurl",
         source="https://docs.openstack.org/swift/latest/api/temporary_url_middleware.html",
         needs=("temp_url_sig", "temp_url_expires"),
+        when=signed("temp_url_sig", "temp_url_expires"),
         expires=epoch("temp_url_expires"),
         secret=("temp_url_sig",),
         volatile=("temp_url_prefix", "temp_url_ip_range", "filename", "inline"),
@@ -275,7 +291,7 @@ CLOUDS: tuple[Scheme, ...] = (
             " (the end is on the server)"
         ),
         hint="/p/",
-        when=in_path(_ORACLE_PAR),
+        when=_is_oracle_par,
         secret=(path_secret(_ORACLE_PAR),),
     ),
     Scheme(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import product
 
 from video_assets.urls import moments
@@ -11,9 +11,6 @@ from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Param, Parts, Span, percent_decode
 from video_assets.urls.schemes.model import Death, Scheme
 from video_assets.urls.tokens import KNOWN_KEY, MARKER, is_key, is_random, is_signature
-
-_PLAUSIBLE_FROM = datetime(2005, 1, 1, tzinfo=UTC)
-_PLAUSIBLE_TO = datetime(2500, 1, 1, tzinfo=UTC)  # Firebase's "for ever" is the year 2491
 
 
 def _spellings(*names: str) -> tuple[str, ...]:
@@ -102,6 +99,8 @@ SIGNATURE_NAMES = _spellings(
     *("authorization", "credential", "jwt", "code", "ssig", "psig", "csig"),
 )
 _HEX_EPOCH = re.compile(r"^(?:0[xX][0-9a-fA-F]{8}|(?=[0-9]*[a-fA-F])[4-9a-fA-F][0-9a-fA-F]{7})$")
+_ALGORITHM = re.compile(r"^(?:hmac[-_]?)?(?:sha[-_]?(?:1|256|384|512)|md5|v[0-9])[:=,_\-]", re.IGNORECASE)
+_BEHIND = ".,;:!?)]}>'\"\\\x00"
 _EXPIRY_SET = frozenset(EXPIRY_NAMES)
 _SIGNATURE_SET = frozenset(SIGNATURE_NAMES)
 # Too general to pair with a bare letter.
@@ -119,7 +118,7 @@ def _expiry(parts: Parts) -> tuple[Param, datetime] | None:
             moment = moments.parse_hex_epoch(param.value)
         if (
             moment is not None
-            and _PLAUSIBLE_FROM <= moment < _PLAUSIBLE_TO
+            and moments.is_plausible(moment)
             and (best is None or moment < best[1])
             and _signatures(parts, weak=not weak)
         ):
@@ -144,10 +143,8 @@ def _named(parts: Parts, names: frozenset[str]) -> list[Param]:
 
 
 def _bare(value: str) -> str:
-    """The value without the name of its algorithm (``sha256:``, ``hmac-sha256=``, ``v1,``)."""
-    return re.sub(
-        r"^(?:hmac[-_]?)?(?:sha[-_]?(?:1|256|384|512)|md5|v[0-9])[:=,_\-]", "", value, flags=re.IGNORECASE
-    )
+    """The value without the name of its algorithm (``sha256:``, ``v1,``) and the punctuation behind the URL."""
+    return _ALGORITHM.sub("", value).rstrip(_BEHIND)
 
 
 def _home_made_end(parts: Parts) -> Death:

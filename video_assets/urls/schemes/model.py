@@ -12,6 +12,7 @@ from video_assets.urls import moments
 from video_assets.urls.classification import Bound, Kind
 from video_assets.urls.parts import Param, Parts, Span
 from video_assets.urls.spellings import Layer, Spelling, peel
+from video_assets.urls.tokens import is_signature
 
 ANSWER_PARAMS = ("response-*", "x-id")
 """A download's name and headers: asked for anew with every signature, they say nothing about the file."""
@@ -229,6 +230,17 @@ def params_of(parts: Parts, names: tuple[str, ...]) -> Iterable[Param]:
 def shaped(names: tuple[str, ...], shape: re.Pattern[str]) -> Test:
     """Some parameter of these names (of any, when empty) has a decoded value of this shape."""
     return lambda parts: any(shape.search(param.value) for param in params_of(parts, names))
+
+
+def timely(name: str, *, read: Callable[[str], datetime | None] = moments.parse_any) -> Test:
+    """The parameter holds a time, not a word or a small number."""
+    return lambda parts: moments.is_plausible(read(parts.first(name) or ""))
+
+
+def signed(secret: str, time: str, *, read: Callable[[str], datetime | None] = moments.parse_any) -> Test:
+    """For names that anybody may use: the time is one, or only a machine can have drawn the secret."""
+    is_timely = timely(time, read=read)
+    return lambda parts: is_timely(parts) or is_signature(parts.first(secret) or "")
 
 
 def in_path(shape: re.Pattern[str]) -> Test:

@@ -23,13 +23,14 @@ from video_assets.urls.schemes.model import (
     shaped,
     shaped_secret,
     shaped_time,
+    signed,
     with_any,
 )
 from video_assets.urls.tokens import claim_time, decode_base64, read_json_object
 
 _HEX_8 = re.compile(r"^[4-9a-fA-F][0-9a-fA-F]{7}$")
 _GOOGLEVIDEO_PATH = re.compile(r"/expire/(?P<time>[0-9]{10})(?=/)")
-_GOOGLEVIDEO_SECRET = re.compile(r"/l?sig(?:nature)?/(?P<secret>[^/]+)")
+_GOOGLEVIDEO_SECRET = re.compile(r"/l?sig(?:nature)?/(?P<secret>[^/]{10,})")
 _REDDIT_VIDEO = re.compile(r"^(?P<time>[0-9]{10}),(?P<secret>[A-Za-z0-9+/=_\-]{20,})$")
 _AIRTABLE = re.compile(r"^(?:/[^/]{1,20}){2,6}?/(?P<time>[0-9]{13})/(?P<secret>.+)")
 _TELEGRAM = re.compile(r"/bot(?P<secret>[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,})(?=/|$)")
@@ -229,6 +230,7 @@ PLATFORMS: tuple[Scheme, ...] = (
         name="patreon",
         source="seen on patreonusercontent.com: token-time, token-hash",
         needs=("token-hash", "token-time"),
+        when=signed("token-hash", "token-time"),
         expires=epoch("token-time"),
         secret=("token-hash",),
     ),
@@ -237,9 +239,19 @@ PLATFORMS: tuple[Scheme, ...] = (
         source="seen on media.licdn.com: e, v, t",
         hosts=("licdn.com",),
         needs=("e", "t"),
+        when=signed("t", "e"),
         expires=epoch("e"),
         secret=("t",),
         volatile=("v",),
+    ),
+    Scheme(
+        name="ittybit",
+        source="https://ittybit.com/docs: signed URLs carry expiry and signature",
+        hosts=("ittybit.net", "ittybit.com"),
+        needs=("signature", "expiry"),
+        when=signed("signature", "expiry"),
+        expires=epoch("expiry"),
+        secret=("signature",),
     ),
     Scheme(
         name="reddit_video",
@@ -262,6 +274,7 @@ PLATFORMS: tuple[Scheme, ...] = (
         name="notion",
         source="seen on file.notion.so: expirationTimestamp in ms, signature",
         needs=("expirationtimestamp", "signature"),
+        when=signed("signature", "expirationtimestamp"),
         expires=epoch("expirationtimestamp"),
         secret=("signature",),
         volatile=("downloadname", "spaceid", "table"),

@@ -80,7 +80,7 @@ RETENTION: tuple[Scheme, ...] = (
         name="creatomate",
         source="https://creatomate.com/docs: renders are kept for 30 days",
         hosts=("backblazeb2.com", "cdn.creatomate.com"),
-        when=lambda parts: "/creatomate-" in parts.path or parts.path.startswith("/renders/"),
+        when=lambda parts: "/creatomate-" in parts.path or parts.host == "cdn.creatomate.com",
         retention=timedelta(days=30),
     ),
 )
