@@ -1,19 +1,23 @@
 """Fuzz everything that reads a URL or a document, with coverage guidance: ``pip install atheris`` first.
 
-    python benchmarks/fuzz_urls.py --seconds 3600 [--corpus DIRECTORY]
+    python benchmarks/fuzz_urls.py --seconds 3600 [--corpus DIRECTORY] [--failures DIRECTORY]
 
 No input may make classify, find, rewrite, undo, redact, fingerprint or the guard's verdict raise. Besides: what
-is found must be replaceable, undoing must give back the identical content, and the first look must miss nothing.
-A failure is printed once per place in the code, with its input, and the run goes on.
+is found must be replaceable, by its place and by its URL; nothing may be found after that, whatever permanent URL
+came in its place; undoing must give back the identical content; and the first look must miss nothing.
+A failure is printed once per place in the code, its input is saved, and the run goes on. Ends with status 1 when
+anything failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import atheris
@@ -27,7 +31,11 @@ with atheris.instrument_imports(include=["video_assets.urls", "video_assets.tran
     from video_assets.urls.redaction import redact
     from video_assets.urls.replace import rewrite, undo
 
-PERMANENT = "https://cdn.example.net/public/clip.mp4"
+PERMANENT = (
+    "https://cdn.example.net/public/clip.mp4",
+    "https://v.io/a",
+    "https://media.example.com/v/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.mp4",
+)
 PIECES = (
     "https://",
     "https:\\/\\/",
@@ -49,6 +57,13 @@ PIECES = (
     "%26",
     "%253D",
     "&#x2f;",
+    "&#47;",
+    "&sol;",
+    "&quot;",
+    "&#39;",
+    "/p?_jwt=eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjQxMDI0NDQ4MDB9.c2lnbmF0dXJl",
+    "https://u:passw0rd99@h.example.com/a.mp4",
+    "https:\\/\\/u:passw0rd99@h.example.com\\/a.mp4",
     '"',
     '\\"',
     '\\\\\\"',
@@ -66,7 +81,17 @@ PIECES = (
     "<script>",
     "</script>",
     "<![CDATA[",
+    "]]>",
     "id,url\n1,",
+    "id;url\n1;",
+    ";",
+    "|",
+    "\t",
+    's:12:\\"',
+    "?",
+    "&",
+    "=",
+    "(",
     "\n",
     " ",
     "'",
@@ -85,7 +110,6 @@ PIECES = (
     "%00",
     "\\",
 )
-_seen: set[str] = set()
 
 
 def _document(data: bytes) -> str:
@@ -105,9 +129,17 @@ def _check(content: Any) -> None:
     if not findings:
         return
     assert may_contain(content), "the first look missed a finding"
-    result = rewrite(content, [(finding, PERMANENT) for finding in findings])
-    assert undo(result.content, result.changes) == content, "undoing changed the content"
-    assert not find(result.content), "something is found after everything was replaced"
+    for new in PERMANENT:
+        for replacements in (
+            [(finding, new) for finding in findings],
+            {finding.url: new for finding in findings},
+        ):
+            result = rewrite(content, replacements)
+            assert undo(result.content, result.changes) == content, "undoing changed the content"
+            assert not find(result.content), "something is found after everything was replaced"
+    one = rewrite(content, [(findings[-1], PERMANENT[0])])
+    assert one.replaced == 1, "one finding cannot be replaced alone"
+    assert undo(one.content, one.changes) == content, "undoing one replacement changed the content"
 
 
 def _one_input(data: bytes) -> None:
@@ -122,21 +154,44 @@ def _one_input(data: bytes) -> None:
     _check(data)
 
 
-def _reporting(data: bytes) -> None:
-    try:
-        _one_input(data)
-    except Exception as failure:  # noqa: BLE001 - every kind is what is looked for
+class _Run:
+    """Counts inputs, keeps failures, and ends the process when its time is over."""
+
+    def __init__(self, seconds: float, failures: Path) -> None:
+        self._begun = time.monotonic()
+        self._seconds = seconds
+        self._failures = failures
+        self._places: set[str] = set()
+        self._inputs = 0
+
+    def one_input(self, data: bytes) -> None:
+        """What the fuzzer calls."""
+        self._inputs += 1
+        try:
+            _one_input(data)
+        except Exception as failure:  # noqa: BLE001 - every kind is what is looked for
+            self._keep(data, failure)
+        if time.monotonic() - self._begun > self._seconds:
+            took = time.monotonic() - self._begun
+            print(f"{self._inputs} inputs in {took:.0f} s, {len(self._places)} kinds of failure", flush=True)
+            os._exit(1 if self._places else 0)  # the fuzzer would neither return nor let an exception end it
+
+    def _keep(self, data: bytes, failure: Exception) -> None:
         frames = traceback.extract_tb(failure.__traceback__)
         place = (
             f"{type(failure).__name__} {failure if isinstance(failure, AssertionError) else ''} at "
             + " < ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(frames[-3:]))
         )
-        if place not in _seen:
-            _seen.add(place)
-            print(
-                f"FAILURE {time.strftime('%H:%M:%S')} {place}\n  input {data!r}\n  text {_document(data)!r}",
-                flush=True,
-            )
+        if place in self._places:
+            return
+        self._places.add(place)
+        self._failures.mkdir(parents=True, exist_ok=True)
+        saved = self._failures / hashlib.sha256(data).hexdigest()[:16]
+        saved.write_bytes(data)
+        print(
+            f"FAILURE {time.strftime('%H:%M:%S')} {place}\n  input {saved}\n  text {_document(data)!r}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -144,18 +199,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--corpus", help="Directory of inputs that reached new code; kept between runs.")
+    parser.add_argument(
+        "--failures", type=Path, default=Path("fuzz-failures"), help="Where such inputs are saved."
+    )
     options = parser.parse_args()
-    arguments = [
-        sys.argv[0],
-        "-max_len=600",
-        "-timeout=20",
-        f"-max_total_time={options.seconds}",
-        "-print_final_stats=1",
-    ]
+    arguments = [sys.argv[0], "-max_len=600", "-timeout=20"]
     if options.corpus:
         os.makedirs(options.corpus, exist_ok=True)
         arguments.append(options.corpus)
-    atheris.Setup(arguments, _reporting)
+    atheris.Setup(arguments, _Run(options.seconds, options.failures).one_input)
     atheris.Fuzz()
 
 

@@ -12,12 +12,12 @@ from datetime import datetime
 
 from video_assets.urls.classification import Classification
 from video_assets.urls.classify import classify
-from video_assets.urls.documents.encodings import DecodedBytes, decode_bytes
-from video_assets.urls.documents.reader import locate
-from video_assets.urls.documents.text_spans import Candidate
+from video_assets.urls.documents.encodings import ByteOffsets, decode_bytes
+from video_assets.urls.documents.hidden import wanted_places
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.views import View
 from video_assets.urls.redaction import redact
+from video_assets.urls.second_look import Suspect, look
 
 __all__ = ["Finding", "find", "may_contain"]
 
@@ -81,67 +81,67 @@ def find(
 
     Never raises on any content. Linear in its length.
     """
-    if not may_contain(content):
+    if isinstance(content, str) and content_type is None:
+        suspects = look(content)
+        if suspects is not None:
+            return [
+                found
+                for suspect in suspects
+                if not (found := _at_suspect(content, suspect, created_at, now)).classification.is_persistable
+            ]
+    elif not may_contain(content):
         return []
     if isinstance(content, bytes):
         decoded = decode_bytes(content)
-        offsets = _ByteOffsets(decoded)
+        offsets = ByteOffsets(decoded)
         findings = list(_find_in_text(decoded.text, content_type, created_at, now))
         return [_in_bytes(finding, offsets, content) for finding in findings]
     return list(_find_in_text(content, content_type, created_at, now))
 
 
-def _find_in_text(
-    text: str, content_type: str | None, created_at: datetime | None, now: datetime | None
-) -> Iterator[Finding]:
-    root = View(text)
-    known: dict[str, Classification] = {}
-    covered = 0
-    for candidate in locate(root, content_type):
-        url = candidate.url
-        classification = known.get(url)
-        if classification is None:
-            classification = known[url] = classify(url, created_at=created_at, now=now)
-        if classification.is_persistable:
-            continue
-        start, end = candidate.view.to_root(candidate.start, candidate.end)
-        if start < covered:
-            continue
-        covered = end
-        yield _finding(text, candidate, start, end, classification)
-
-
-def _finding(text: str, candidate: Candidate, start: int, end: int, classification: Classification) -> Finding:
-    view = candidate.view
+def _at_suspect(text: str, suspect: Suspect, created_at: datetime | None, now: datetime | None) -> Finding:
+    url = text[suspect.start : suspect.end]
     return Finding(
-        start=start,
-        end=end,
-        raw=text[start:end],
-        url=candidate.url,
-        layers=view.layers,
-        pointers=view.pointers,
-        in_key=view.in_key,
-        classification=classification,
+        start=suspect.start,
+        end=suspect.end,
+        raw=url,
+        url=url,
+        layers=("json",),
+        pointers=(suspect.pointer,),
+        in_key=False,
+        classification=classify(url, created_at=created_at, now=now),
     )
 
 
-class _ByteOffsets:
-    """Character offsets of a decoded text as byte offsets; asked in ascending order, so linear in all."""
+def _find_in_text(
+    text: str, content_type: str | None, created_at: datetime | None, now: datetime | None
+) -> Iterator[Finding]:
+    known: dict[str, Classification] = {}
 
-    def __init__(self, decoded: DecodedBytes) -> None:
-        self._decoded = decoded
-        self._character = 0
-        self._byte = len(decoded.prefix)
+    def classified(url: str) -> Classification:
+        classification = known.get(url)
+        if classification is None:
+            classification = known[url] = classify(url, created_at=created_at, now=now)
+        return classification
 
-    def of(self, character: int) -> int:
-        """The byte offset of one character offset, not below the one asked before."""
-        piece = self._decoded.text[self._character : character]
-        self._byte += len(self._decoded.encode(piece))
-        self._character = character
-        return self._byte
+    def must_go(url: str) -> bool:
+        return not classified(url).is_persistable
+
+    for start, end, candidate in wanted_places(View(text), content_type, must_go):
+        view = candidate.view
+        yield Finding(
+            start=start,
+            end=end,
+            raw=text[start:end],
+            url=candidate.url,
+            layers=view.layers,
+            pointers=view.pointers,
+            in_key=view.in_key,
+            classification=classified(candidate.url),
+        )
 
 
-def _in_bytes(finding: Finding, offsets: _ByteOffsets, content: bytes) -> Finding:
+def _in_bytes(finding: Finding, offsets: ByteOffsets, content: bytes) -> Finding:
     start = offsets.of(finding.start)
     end = offsets.of(finding.end)
     return Finding(

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from video_assets.urls.documents.encodings import DecodedBytes, decode_bytes
-from video_assets.urls.documents.reader import locate
-from video_assets.urls.documents.text_spans import Candidate
+from video_assets.urls.classify import classify
+from video_assets.urls.documents.encodings import ByteOffsets, DecodedBytes, decode_bytes
+from video_assets.urls.documents.hidden import Place, hides_nothing, in_order, places, wanted_places
 from video_assets.urls.documents.views import Edit, View, apply_edits
 from video_assets.urls.find import Finding, may_contain
 
@@ -61,26 +61,26 @@ def rewrite(
     content_type: str | None = None,
 ) -> Rewritten[Content]:
     """Like ``replace``, with the record that ``undo`` needs."""
-    by_url = dict(replacements) if isinstance(replacements, Mapping) else {}
-    by_place: dict[tuple[int, int], tuple[Finding, str]] = (
-        {}
-        if isinstance(replacements, Mapping)
-        else {(finding.start, finding.end): (finding, new) for finding, new in replacements}
-    )
-    if not by_url and not by_place:
+    by_url: Mapping[str, str] = {}
+    pairs: list[tuple[Finding, str]] = []
+    if isinstance(replacements, Mapping):
+        by_url = replacements
+    else:
+        pairs = list(replacements)
+    if not by_url and not pairs:
         return Rewritten(content, (), 0)
     if not may_contain(content):
-        if by_place:
+        if pairs:
             raise ValueError("a finding does not belong to this content")
         return Rewritten(content, (), 0)
     if isinstance(content, str):
         root = View(content)
-        chosen = _choose(root, content_type, by_url, by_place, None)
+        chosen = _choose(root, content_type, by_url, pairs, None)
         text_changes = _changes(content, apply_edits(root, chosen))
         return Rewritten(_put(content, text_changes), _shifted(text_changes), _count(chosen))
     decoded = decode_bytes(content)
     root = View(decoded.text)
-    chosen = _choose(root, content_type, by_url, by_place, decoded)
+    chosen = _choose(root, content_type, by_url, pairs, decoded)
     position, byte = 0, len(decoded.prefix)
     changes: list[tuple[int, bytes, bytes]] = []
     for start, old, new in _changes(decoded.text, apply_edits(root, chosen)):
@@ -114,47 +114,56 @@ def _choose(
     root: View,
     content_type: str | None,
     by_url: Mapping[str, str],
-    by_place: dict[tuple[int, int], tuple[Finding, str]],
+    pairs: Sequence[tuple[Finding, str]],
     decoded: DecodedBytes | None,
 ) -> dict[View, list[Edit]]:
-    """The edits to make, per view. Places are in the units of the content, candidates in characters."""
-    chosen: dict[View, list[Edit]] = {}
-    covered = position = 0
-    byte = 0 if decoded is None else len(decoded.prefix)
-    wanted = len(by_place)
-    starts = {start for start, _ in by_place}
-    for candidate in locate(root, content_type):
-        start, end = candidate.view.to_root(candidate.start, candidate.end)
-        if start < covered:
-            continue
-        if by_url:
-            new = by_url.get(candidate.url)
-        else:
-            place = start, end
-            if decoded is not None:
-                byte += len(decoded.encode(decoded.text[position:start])) if start >= position else 0
-                position = max(position, start)
-                if byte not in starts:
-                    continue
-                place = byte, byte + len(decoded.encode(decoded.text[start:end]))
-            new = _at_place(by_place, place, candidate)
-            wanted -= new is not None
-        if new is not None:
-            chosen.setdefault(candidate.view, []).append(Edit(candidate.start, candidate.end, new))
-            covered = end
-    if wanted and by_place:
+    """The edits to make, per view."""
+
+    def chosen_of(candidates: Iterable[Place]) -> list[tuple[Place, str]]:
+        new_url = _ByPlace(pairs, decoded) if pairs else lambda place: by_url.get(place.candidate.url)
+        chosen: list[tuple[Place, str]] = []
+        covered = 0
+        for place in candidates:
+            new = new_url(place) if place.start >= covered else None
+            if new is not None:
+                chosen.append((place, new))
+                covered = place.end
+        return chosen
+
+    chosen = chosen_of(places(root, content_type))
+    if pairs:
+        is_complete = len(chosen) == len(pairs)
+    else:
+        seen = {place.candidate.url for place, _ in chosen}
+        is_complete = len(seen) == len(by_url) and all(hides_nothing(place) for place, _ in chosen)
+    if not is_complete:
+        found = wanted_places(root, content_type, lambda url: not classify(url).is_persistable)
+        chosen = chosen_of(in_order([*found, *places(root, content_type)]))
+    if len(chosen) < len(pairs):
         raise ValueError("a finding does not belong to this content")
-    return chosen
+    edits: dict[View, list[Edit]] = {}
+    for place, new in chosen:
+        candidate = place.candidate
+        edits.setdefault(candidate.view, []).append(Edit(candidate.start, candidate.end, new))
+    return edits
 
 
-def _at_place(
-    by_place: dict[tuple[int, int], tuple[Finding, str]], place: tuple[int, int], candidate: Candidate
-) -> str | None:
-    found = by_place.get(place)
-    if found is None:
-        return None
-    finding, new = found
-    return new if finding.url == candidate.url else None
+class _ByPlace:
+    """The new URL of a place, by the findings whose offsets are those of the content, in characters or bytes."""
+
+    def __init__(self, pairs: Sequence[tuple[Finding, str]], decoded: DecodedBytes | None) -> None:
+        self._pairs = {(finding.start, finding.end): (finding.url, new) for finding, new in pairs}
+        self._starts = {finding.start for finding, _ in pairs}
+        self._offsets = None if decoded is None else ByteOffsets(decoded)
+
+    def __call__(self, place: Place) -> str | None:
+        start, end = place.start, place.end
+        if self._offsets is not None:
+            start = self._offsets.of(start)
+            if start in self._starts:
+                end = self._offsets.of(end)
+        url, new = self._pairs.get((start, end), (None, None))
+        return new if url == place.candidate.url else None
 
 
 def _changes(text: str, edits: list[Edit]) -> list[tuple[int, str, str]]:

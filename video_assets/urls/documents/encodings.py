@@ -64,3 +64,20 @@ def _wide(content: bytes, mark: bytes, encoding: str, width: int) -> DecodedByte
     if text.encode(encoding, "surrogatepass") != body[:cut]:
         return None
     return DecodedBytes(text, encoding, "surrogatepass", mark, body[cut:])
+
+
+class ByteOffsets:
+    """Character offsets of a decoded text as byte offsets; linear in all when asked in ascending order."""
+
+    def __init__(self, decoded: DecodedBytes) -> None:
+        self._decoded = decoded
+        self._character = 0
+        self._byte = len(decoded.prefix)
+
+    def of(self, character: int) -> int:
+        """The byte offset of one character offset."""
+        first, last = sorted((self._character, character))
+        size = len(self._decoded.encode(self._decoded.text[first:last]))
+        self._byte += size if character > self._character else -size
+        self._character = character
+        return self._byte

@@ -24,7 +24,7 @@ _OTHER_FORMAT = re.compile(r"\s*+(?:<|[aOCs]:[0-9]+:)")
 MAX_DEPTH = 40
 """Views inside views; deeper text is read as plain text."""
 
-_ONE_URL = re.compile(
+ONE_URL = re.compile(
     r"https?://[A-Za-z0-9\-._~/?#@:$+=%]*[A-Za-z0-9\-_/=]"
     r"(?:&(?![A-Za-z#][A-Za-z0-9]*;)[A-Za-z0-9\-._~/?#@:$+=%]*[A-Za-z0-9\-_/=])*\Z"
 )
@@ -58,7 +58,7 @@ def _read(view: View, declared: str | None = None) -> Iterator[Candidate]:
     text = view.text
     if view.depth >= MAX_DEPTH:
         yield from candidates(view, 0, len(text))
-    elif declared is None and _ONE_URL.match(text):
+    elif declared is None and ONE_URL.match(text):
         yield Candidate(view, 0, len(text))
     elif declared == "json" or (declared is None and looks_like_json(text)):
         yield from _read_json(view)

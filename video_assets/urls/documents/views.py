@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -64,6 +65,19 @@ class View:
         self._raw_ends: list[int] = []
         self._raw_starts: list[int] = []
         self.text = text if codec is None else self._decode(codec, text)
+
+    def __eq__(self, other: object) -> bool:
+        """Views are the same when they read the same piece of the same document in the same way."""
+        if self is other or not isinstance(other, View) or self.parent is None:
+            return self is other
+        return (
+            (self.start, self.end, self.codec, self.layers) == (other.start, other.end, other.codec, other.layers)
+            and type(self) is type(other)
+            and self.parent == other.parent
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.start, self.end, self.depth))
 
     @classmethod
     def inside(
@@ -133,6 +147,29 @@ class View:
             view = view.parent
         return start, end
 
+    def from_root(self, position: int) -> int:
+        """The position in this text of ``position`` in the document: ``to_root`` backwards."""
+        if self.parent is None:
+            return position
+        raw = self.parent.from_root(position) - self.start
+        index = bisect_right(self._raw_ends, raw)
+        if index < len(self._ends):
+            raw = min(raw, self._raw_starts[index])  # inside an escape: before it
+        return raw if index == 0 else self._ends[index - 1] + raw - self._raw_ends[index - 1]
+
+    def moved(self, parent: View, to: Callable[[int], int]) -> View:
+        """The same kind of view of ``parent``, where ``to`` tells what became of a position in the old parent."""
+        return View.inside(
+            parent,
+            to(self.start),
+            to(self.end),
+            codec=self.codec,
+            layer=self.layers[-1] if self.parent is not None and self.layers != self.parent.layers else None,
+            pointer=self.pointers[-1] if self.pointers else None,
+            in_key=self.in_key,
+            is_value=self.is_value,
+        )
+
     def lift(self, edits: list[Edit]) -> list[Edit]:
         """The edits of the parent that make these edits of this text, in this layer's spelling."""
         return [
@@ -185,6 +222,16 @@ class PhpString(View):
         self._length_start = length_start
         self._length_end = length_end
 
+    def moved(self, parent: View, to: Callable[[int], int]) -> View:
+        """The same string elsewhere, with its length."""
+        return PhpString(
+            parent,
+            to(self.start),
+            to(self.end),
+            length_start=to(self._length_start),
+            length_end=to(self._length_end),
+        )
+
     def lift(self, edits: list[Edit]) -> list[Edit]:
         """The same edits one layer out, with the length that is right after them."""
         assert self.parent is not None
@@ -201,7 +248,12 @@ class BareCell(View):
 
     def __init__(self, parent: View, start: int, end: int, *, delimiter: str) -> None:
         super().__init__(parent.text[start:end], parent=parent, start=start, end=end, layer="csv", is_value=True)
+        self._delimiter = delimiter
         self._special = frozenset(delimiter + '"\r\n')
+
+    def moved(self, parent: View, to: Callable[[int], int]) -> View:
+        """The same cell elsewhere."""
+        return BareCell(parent, to(self.start), to(self.end), delimiter=self._delimiter)
 
     def lift(self, edits: list[Edit]) -> list[Edit]:
         """The same edits one layer out, inside quotes when the new text could not stand bare."""
