@@ -179,3 +179,40 @@ def test_nestings_that_peel_off_layer_by_layer_come_to_rest() -> None:
     once = redact(nested)
     assert "0123456789abcdef" not in once
     assert redact(once) == once
+
+
+LINKEDIN = "media.licdn.com"
+TARGET = f"/dms/v?e=1800000000&v=beta&t={SIG[:43]}"
+PARTED = [
+    f'https://{LINKEDIN}:443 "GET {TARGET} HTTP/1.1" 403 None',
+    f"HTTPSConnectionPool(host='{LINKEDIN}', port=443): Max retries exceeded with url: {TARGET} (Caused by x)",
+    f"E('HTTPSConnectionPool(host=\\'{LINKEDIN}\\', port=443): Max retries exceeded with url: {TARGET} (x)')",
+    f"broken by 'NewConnectionError(\"HTTPSConnection(host='{LINKEDIN}', port=443): Failed\")': {TARGET}",
+    f'send: b"GET {TARGET} HTTP/1.1\\r\\nHost: {LINKEDIN}\\r\\n\\r\\n"',
+    f"> GET {TARGET} HTTP/2\n> Host: {LINKEDIN}\n> Accept: */*",
+    f"* [HTTP/2] [1] [:authority: {LINKEDIN}]\n* [HTTP/2] [1] [:path: {TARGET}]",
+    f"SplitResult(scheme='https', netloc='{LINKEDIN}', path='/dms/v', query='{TARGET[7:]}', fragment='')",
+    f"ParseResult(scheme='https', netloc='{LINKEDIN}', path='/dms/v', params='', query='{TARGET[7:]}', x='')",
+]
+
+
+@pytest.mark.parametrize("line", PARTED)
+def test_a_url_told_in_pieces_is_redacted_by_the_rules_of_its_host(line: str) -> None:
+    assert redact(line) == line.replace(SIG[:43], "REDACTED")
+    assert redact(redact(line)) == redact(line)
+
+
+def test_a_secret_of_the_path_is_hidden_when_the_path_is_told_alone() -> None:
+    secret = "AbCdEf0123456789_xYz-AbCd/QwErTy0123456789"
+    path = f"/v3/u/41/41/1800000000000/{secret}"
+    line = (
+        f"SplitResult(scheme='https', netloc='v5.airtableusercontent.com', path='{path}', query='', fragment='')"
+    )
+    assert secret not in redact(line)
+
+
+def test_a_query_in_quotes_is_read_like_any_other() -> None:
+    assert redact(f"query='token={SIG}&expires=1800000000'") == "query='token=REDACTED&expires=1800000000'"
+    assert redact(f"href=&quot;https://h.example/v.mp4?download_token={SIG}&quot;&gt;") == (
+        "href=&quot;https://h.example/v.mp4?download_token=REDACTED&quot;&gt;"
+    )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from video_assets.urls.analysis import analyse, merge, recent_analysis
+from video_assets.urls.parted_requests import parted_secrets
 from video_assets.urls.parts import Parts, Span
 from video_assets.urls.second_look import is_plain
 from video_assets.urls.secret_names import SECRET_NAMES, bare_name, is_harmless, is_likely_secret, is_secret
@@ -39,11 +40,7 @@ _URL_MARK = re.compile(
     r"(?::|%(?:25){0,6}3[aA]|\\{1,4}u003[aA]|&(?:amp;){0,3}(?:#0*58|#[xX]0*3[aA]|colon);)"
     r"(?:\\{0,4}/|%(?:25){0,6}2[fF]|\\{1,4}u002[fF]|&(?:amp;){0,3}(?:#0*47|#[xX]0*2[fF]|sol);){2}"
 )
-# How urllib3 tells of a request: the host in one place, the rest of the URL in another.
-_REQUEST = re.compile(
-    r"https?://(?P<host>[^\s\"'/]{1,300}) \"[A-Z]{3,8} (?P<target>/[^\s\"]*)"
-    r"|ConnectionPool\(host='(?P<pool>[^']{1,300})'[^)]{0,40}\)[^\n]{0,200}? url: (?P<path>/\S*)"
-)
+_QUERY_OPENING = re.compile(r"[A-Za-z_]{1,32}=\\{0,4}'")  # query='a=1&b=2', as a repr shows it
 _BARE_QUERY = re.compile(r"[^/=]*=")
 _WHOLE_URL = re.compile(
     r"\s*[A-Za-z][A-Za-z0-9+.\-]{0,30}(?::\\{0,4}/\\{0,4}/|%(?:25){0,6}3[aA])|\s*//|\s*(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,63}/"
@@ -151,9 +148,7 @@ def _url_secrets(text: str, known: dict[str, list[Span]]) -> list[Span]:
     # Blanks inside a stored URL part it into words that no longer explain each other.
     if _WHOLE_URL.match(text) and not _WORD.fullmatch(text):
         spans = [span for span in analyse(text).secrets if not _BREAK.search(text, *span)]
-    if '"' in text or "ConnectionPool" in text:
-        for request in _REQUEST.finditer(text):
-            spans += _target_secrets(request)
+    spans += parted_secrets(text)
     for word in _WORD.finditer(text):
         piece = word.group()
         if len(piece) < 6 or _NO_URL(piece):
@@ -167,16 +162,6 @@ def _url_secrets(text: str, known: dict[str, list[Span]]) -> list[Span]:
             shift = word.start()
             spans += [(start + shift, end + shift) for start, end in found]
     return spans
-
-
-def _target_secrets(request: re.Match[str]) -> Iterable[Span]:
-    """What the table knows of a request target once it stands behind its host again."""
-    target = "target" if request["target"] else "path"
-    origin = f"https://{request['host'] or request['pool']}"
-    shift = request.start(target) - len(origin)
-    for start, end in analyse(origin + request[target]).secrets:
-        if start >= len(origin):
-            yield start + shift, end + shift
 
 
 def _candidates(word: str) -> Iterable[Span]:
@@ -203,6 +188,9 @@ def _secrets_of(text: str, start: int, end: int) -> list[Span]:
     url = text[start:end].rstrip(_TRAILING)
     if len(url) < 6 or ("=" not in url and is_plain(url)):
         return []
+    if opening := _QUERY_OPENING.match(url):
+        start += opening.end()
+        url = url[opening.end() :]
     prefix = 0
     if "&" in url and "?" not in url and _BARE_QUERY.match(url) and not _URL_MARK.search(url):
         url, prefix = "?" + url, 1
@@ -233,6 +221,10 @@ def _likely_secrets(parts: Parts) -> list[Span]:
 
 def _hide_pair(match: re.Match[str]) -> str:
     name, equals, value = match.groups()
+    if "=" in value and equals[-1] in "\"'`;":  # href="https://...?token=...", query='token=...'
+        inner = _PAIR.sub(_hide_pair, value)
+        if inner != value:
+            return f"{name}{equals}{inner}"
     is_spaced = equals != equals.strip()  # "signature = None" is a sentence or code, not a query
     if is_secret(name, value) and (not is_spaced or is_random(value, least=8)):
         return f"{name}{equals}{MARKER}"
