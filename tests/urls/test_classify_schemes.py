@@ -541,6 +541,12 @@ CASES = [
                 "https://api.example.com/v.mp4?x=ghp_AbCd1234EfGh5678IjKl9012MnOp3456QrSt",
                 ("ghp_AbCd1234EfGh5678IjKl9012MnOp3456QrSt",),
             ),
+            ("azure_functions", f"https://x.azurewebsites.net/api/v?code={SHA256_B64}", (SHA256_B64,)),
+            (
+                "azure_logic_apps",
+                f"https://prod-01.westus.logic.azure.com/workflows/{MD5}/triggers/manual/paths/invoke?sp=%2Frun&sv=1.0&sig={MD5_B64}",
+                (MD5_B64,),
+            ),
             ("userinfo", "https://user:pass@files.example.com/v.mp4", ("pass",)),
             ("userinfo", "https://user:p%40ss@files.example.com/v.mp4", ("p%40ss",)),
             (

@@ -251,6 +251,22 @@ CREDENTIALS: tuple[Scheme, ...] = (
         kind=Kind.CREDENTIAL_ONLY,
     ),
     Scheme(
+        name="azure_functions",
+        source="https://learn.microsoft.com/azure/azure-functions/function-keys-how-to: code is the key",
+        hosts=("azurewebsites.net",),
+        when=lambda parts: is_key(parts.first("code") or ""),
+        secret=("code",),
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
+    Scheme(
+        name="azure_logic_apps",
+        source="https://learn.microsoft.com/azure/logic-apps/logic-apps-securing-a-logic-app: a SAS without end",
+        hosts=("logic.azure.com", "powerplatform.com"),
+        when=lambda parts: not parts.has("se") and is_signature(parts.first("sig") or ""),
+        secret=("sig",),
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
+    Scheme(
         name="api_key",
         source="usual parameter names with a value that only a machine would write",
         any_of=API_KEY_NAMES,
