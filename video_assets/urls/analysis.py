@@ -44,6 +44,9 @@ class Analysis:
     spelling: Spelling
     parts: Parts
     verdicts: list[Verdict] = field(default_factory=list)
+    """Its own, then those of the URLs inside it."""
+    own: int = 0
+    """How many of the verdicts are its own."""
     secrets: list[Span] = field(default_factory=list)
     carries_jwt: bool = False
 
@@ -67,6 +70,7 @@ def analyse(text: str, depth: int = 0) -> Analysis:
         analysis.carries_jwt = analysis.carries_jwt or scheme.jwt
     if parts.jwts and not analysis.carries_jwt:
         analysis.carries_jwt = True
+    analysis.own = len(analysis.verdicts)
     if depth < MAX_DEPTH:
         for child, child_spans in _inner(parts, depth):
             analysis.verdicts += child.verdicts

@@ -6,8 +6,8 @@ import hashlib
 import re
 from urllib.parse import quote
 
-from video_assets.urls.analysis import MAX_DEPTH, NESTED_URL, Analysis, analyse
-from video_assets.urls.parts import Param, Parts, percent_decode
+from video_assets.urls.analysis import MAX_DEPTH, NESTED_URL, Verdict, recent_analysis
+from video_assets.urls.parts import Param, Parts, Span, percent_decode
 
 _DEFAULT_PORTS = {"http": "80", "https": "443", "": "443"}
 _UNRESERVED = "-._~!$&'()*+,;=:@/"
@@ -25,19 +25,19 @@ def fingerprint(url: str) -> str:
 
 def canonical(url: str, depth: int = 0) -> str:
     """The text that is hashed. It holds no secret."""
-    analysis = analyse(url, MAX_DEPTH)
+    analysis = recent_analysis(url)
     parts = analysis.parts
-    query = sorted(_kept(analysis, depth))
+    own = analysis.verdicts[: analysis.own]
+    query = sorted(_kept(parts, own, depth))
     host = parts.host
     port = parts.port if parts.port and parts.port != _DEFAULT_PORTS.get(parts.scheme) else ""
     scheme = "" if parts.scheme in ("http", "https", "") else parts.scheme
-    return "\n".join((scheme, f"{host}:{port}" if port else host, _path(analysis, depth), *query))
+    return "\n".join((scheme, f"{host}:{port}" if port else host, _path(parts, own, depth), *query))
 
 
-def _kept(analysis: Analysis, depth: int) -> list[str]:
-    parts = analysis.parts
-    schemes = [verdict.scheme for verdict in analysis.verdicts]
-    secrets = analysis_spans(analysis)
+def _kept(parts: Parts, verdicts: list[Verdict], depth: int) -> list[str]:
+    schemes = [verdict.scheme for verdict in verdicts]
+    secrets = _spans(verdicts)
     fragment = parts.text.find("#", parts.path_end)
     kept = []
     for name, found in parts.params.items():
@@ -52,9 +52,9 @@ def _kept(analysis: Analysis, depth: int) -> list[str]:
     return kept
 
 
-def analysis_spans(analysis: Analysis) -> list[tuple[int, int]]:
-    """The secrets of an analysis as spans of the decoded URL."""
-    return [span for verdict in analysis.verdicts for span in verdict.secrets]
+def _spans(verdicts: list[Verdict]) -> list[Span]:
+    """The secrets as spans of the decoded URL."""
+    return [span for verdict in verdicts for span in verdict.secrets]
 
 
 def _value(param: Param, depth: int) -> str:
@@ -64,18 +64,17 @@ def _value(param: Param, depth: int) -> str:
     return value
 
 
-def _path(analysis: Analysis, depth: int) -> str:
+def _path(parts: Parts, verdicts: list[Verdict], depth: int) -> str:
     """The path without the segments or parts of segments that sign it, each octet written one way."""
-    parts: Parts = analysis.parts
     path = parts.path
     start = parts.path_start
     nested = NESTED_URL.search(path, 1) if len(path) > 1 and "ttp" in path else None
     if nested and depth < MAX_DEPTH:
         inner = parts.text[start + nested.start() :] if "://" in nested.group() else nested.group()
         return _normal(path[: nested.start()]) + _MARK + canonical(inner, depth + 1)
-    cut: list[tuple[int, int]] = []
-    schemes = [verdict.scheme for verdict in analysis.verdicts]
-    for span_start, span_end in analysis_spans(analysis):
+    cut: list[Span] = []
+    schemes = [verdict.scheme for verdict in verdicts]
+    for span_start, span_end in _spans(verdicts):
         if start <= span_start < parts.path_end:
             cut.append((span_start - start, span_end - start))
     for name, found in parts.params.items():

@@ -7,6 +7,7 @@ raises. It is not the parser of the downloader, which must refuse what is odd.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from video_assets.urls.tokens import MARKER, Jwt, find_jwts
@@ -66,6 +67,11 @@ class Segment(NamedTuple):
     end: int
 
 
+@lru_cache(maxsize=1024)
+def _below(domains: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f".{domain}" for domain in domains)
+
+
 class Parts:
     """A URL in pieces. ``params`` maps a lower-case name to all parameters of that name, in order."""
 
@@ -115,6 +121,16 @@ class Parts:
     def _read_params(self, start: int, end: int) -> None:
         text = self.text
         params = self.params
+        if text.find(";", start, end) < 0 and text.find("?", start, end) < 0:
+            for pair in text[start:end].split("&"):
+                stop = start + len(pair)
+                name, sign, _ = pair.partition("=")
+                if not sign and _BARE_URL.match(name):
+                    self._keep(params, "", start, start, stop)
+                elif name:
+                    self._keep(params, name, start, start + len(name) + len(sign), stop)
+                start = stop + 1
+            return
         while start <= end:
             separator = _SEPARATOR.search(text, start, end)
             stop = separator.start() if separator else end
@@ -205,5 +221,4 @@ class Parts:
 
     def on_host(self, *domains: str) -> bool:
         """True when the host is one of ``domains`` or below one, on a label boundary."""
-        host = self.host
-        return any(host == domain or host.endswith("." + domain) for domain in domains)
+        return self.host in domains or self.host.endswith(_below(domains))

@@ -1,21 +1,52 @@
-"""The second look at a document: are all its URLs so plain that none of them can be temporary?
+"""The second look at a document: which of its URLs, if any, are worth a careful reading?
 
 ``may_contain`` dismisses texts without any URL. Most rows of a real table hold URLs, and most of those are plain:
-a usual host, a short path, no parameter that any scheme knows. Telling that apart costs a tenth of an analysis.
+a usual host, a short path, no parameter that any scheme knows. The rest is mostly well-formed JSON whose strings
+are URLs as a whole. Telling both apart costs a fraction of reading a document format by format, and whatever is
+neither is left to that.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from video_assets.urls import schemes
+from video_assets.urls.documents.reader import ONE_URL
 from video_assets.urls.documents.triggers import may_contain
 
-_PLAIN = re.compile(r"https?://([A-Za-z0-9.\-]+)(/[A-Za-z0-9._~/\-]*)?(?:\?([A-Za-z0-9_.\-=&]*))?")
-_IN_QUOTES = re.compile(r'"(https?://[A-Za-z0-9._~/?=&\-]+)"')
+_PLAIN = r"https?://([A-Za-z0-9.\-]+)((?:/[A-Za-z0-9._~/\-]*)?(?:\?[A-Za-z0-9_.\-=&]*)?)"
+_PLAIN_URL = re.compile(_PLAIN)
+_PLAIN_IN_QUOTES = re.compile(f'"{_PLAIN}"')
 _DISGUISED = re.compile(r"\\[/ux]|%(?:2[fF5]|5[cC])|[&;]#|&sol;|;sol;")
 """Other spellings of slashes."""
+_MARKS = (
+    *("ttp", "TTP", "eyJ", "aHR0c"),
+    *{
+        scheme.hint
+        for scheme in schemes.SCHEMES
+        if re.fullmatch(r"[A-Za-z0-9._~/?=&\-]+", scheme.hint) and "eyJ" not in scheme.hint
+    },
+)
+"""What behind a host makes a URL worth a closer look: a URL inside it, a token, a literal of the scheme table."""
+_HEX_HTTP = "68747470"
+_HEX_BLURRED = bytes.maketrans(b"123456789abcdef", b"0" * 15)
+_DIGITS_BLURRED = bytes.maketrans(b"123456789", b"0" * 9)
+_WHOLE_STRING = re.compile(r'"(https?://[^"]*)"')
+_MOST_CHARACTERS = 1 << 16
+"""Longer documents are read without being held in memory a second time."""
+
+
+class Suspect(NamedTuple):
+    """A string of a JSON document that is one URL as a whole, and perhaps a temporary one."""
+
+    start: int
+    end: int
+    pointer: str
+    """RFC 6901."""
 
 
 @lru_cache(maxsize=4096)
@@ -28,35 +59,114 @@ def _plain_name(name: str) -> bool:
     return not schemes.knows_param(name.lower())
 
 
+# The URLs of a table differ in numbers and identifiers and are otherwise few. So what is remembered is whether
+# anything that looks like this, with all digits the same, needs a closer look.
+
+
+@lru_cache(maxsize=8192)
+def _plain_blurred_path(path: bytes) -> bool:
+    marked = any(mark.encode().translate(_HEX_BLURRED) in path for mark in _MARKS)
+    return not marked and not schemes.knows_path(path.decode())
+
+
+@lru_cache(maxsize=8192)
+def _plain_blurred_query(query: bytes) -> bool:
+    if any(mark.encode().translate(_DIGITS_BLURRED) in query for mark in _MARKS):
+        return False
+    for pair in query.decode().split("&"):
+        name, _, value = pair.partition("=")
+        if len(value) >= schemes.LONG_VALUE or "0" in name or not _plain_name(name):
+            return False  # which digit it was decides whether a name is a known one
+    return True
+
+
+def _all_plain(urls: Sequence[tuple[str, str]]) -> bool:
+    """Whether pairs of a host and what follows it are plain, all of them."""
+    for host, tail in urls:
+        path, _, query = tail.encode().partition(b"?")
+        if (
+            not _plain_host(host)
+            or not _plain_blurred_path(path.translate(_HEX_BLURRED))
+            or (query and not _plain_blurred_query(query.translate(_DIGITS_BLURRED)))
+            or _HEX_HTTP in tail
+        ):
+            return False
+    return True
+
+
 def is_plain(url: str) -> bool:
     """True only when ``classify`` certainly finds ``url`` permanent. False says nothing."""
-    match = _PLAIN.fullmatch(url)
-    if match is None:
-        return False
-    host, path, query = match.groups()
-    if not _plain_host(host) or schemes.knows_text(url):
-        return False
-    if path is not None and len(path) > 20 and schemes.knows_path(path):
-        return False
-    if query:
-        for pair in query.split("&"):
-            name, _, value = pair.partition("=")
-            if len(value) >= schemes.LONG_VALUE or not _plain_name(name):
-                return False
-    # A token, or a URL inside the URL.
-    return not ("eyJ" in url or "ttp" in url[4:] or "TTP" in url or "aHR0c" in url or "68747470" in url)
+    match = _PLAIN_URL.fullmatch(url)
+    return match is not None and _all_plain([(match[1], match[2])])
 
 
-def only_plain(text: str) -> bool:
-    """True only when ``find`` certainly finds nothing in ``text``. False says nothing."""
+def look(text: str) -> list[Suspect] | None:
+    """The only places of ``text`` where ``find`` can find anything; None when only ``find`` itself can tell."""
     slashes = text.count("//")
     if slashes == 0:
-        return not may_contain(text)
-    if "eyJ" in text or (
-        ("\\" in text or "%" in text or "&" in text or ";" in text) and _DISGUISED.search(text) is not None
-    ):
-        return False
+        return None if may_contain(text) else []
     if text.startswith("http"):
-        return slashes == 1 and is_plain(text)
-    urls = _IN_QUOTES.findall(text)
-    return len(urls) == slashes and all(map(is_plain, urls))
+        return [] if slashes == 1 and is_plain(text) else None
+    urls = _PLAIN_IN_QUOTES.findall(text)
+    if len(urls) == slashes and _all_plain(urls) and not _is_disguised(text):
+        return []
+    return _suspects(text) if text[0] in "{[" and "\\" not in text and len(text) <= _MOST_CHARACTERS else None
+
+
+def _is_disguised(text: str) -> bool:
+    return ("\\" in text or "%" in text or "&" in text or ";" in text) and _DISGUISED.search(text) is not None
+
+
+def _suspects(text: str) -> list[Suspect] | None:
+    """The strings of a JSON text that are URLs, when these are all that need be looked at."""
+    matches = [match for match in _WHOLE_STRING.finditer(text) if match[1].count("//") == 1]
+    if not all(ONE_URL.match(match[1]) for match in matches):
+        return None
+    found = [match[1] for match in matches]
+    if may_contain("".join(_between(text, matches))):
+        return None
+    # Distinct URLs in the same order stand at the same places, whatever key may stand twice.
+    hook = _without_doubles if len(set(found)) < len(found) else None
+    strings: list[tuple[str, str]] = []
+    try:
+        _collect(json.loads(text, object_pairs_hook=hook), "", strings)
+    except (ValueError, RecursionError):
+        return None
+    if [url for url, _ in strings] != found:
+        return None
+    return [
+        Suspect(match.start(1), match.end(1), pointer)
+        for match, (url, pointer) in zip(matches, strings, strict=True)
+        if not is_plain(url)
+    ]
+
+
+def _between(text: str, matches: list[re.Match[str]]) -> Iterator[str]:
+    position = 0
+    for match in matches:
+        yield text[position : match.start()]
+        position = match.end()
+    yield text[position:]
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return members
+
+
+def _collect(node: Any, pointer: str, strings: list[tuple[str, str]]) -> None:
+    """Every string below ``node`` that begins like a URL, with its pointer, in the order of the document."""
+    for token, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, str):
+            if "//" in value:
+                strings.append((value, f"{pointer}/{_escaped(token)}"))
+        elif isinstance(value, dict | list):
+            _collect(value, f"{pointer}/{_escaped(token)}", strings)
+
+
+def _escaped(token: str | int) -> str:
+    if isinstance(token, int):
+        return str(token)
+    return token.replace("~", "~0").replace("/", "~1") if "~" in token or "/" in token else token

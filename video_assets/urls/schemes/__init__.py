@@ -6,7 +6,7 @@ To teach a new scheme, add one entry to the module of its family. Where several 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Parts, Span
@@ -70,20 +70,12 @@ LONG_VALUE = _KEY_LENGTH
 
 def knows_host(host: str) -> bool:
     """Whether any entry is about this host (lower case) or one above it."""
-    return any(domain in _by_host for domain in _domains(host))
+    return bool(_about_host(host))
 
 
 def knows_param(name: str) -> bool:
     """Whether any entry is about a parameter of this name (lower case)."""
-    return name in _by_param or ("-" in name and name[name.rindex("-") :] in _by_ending)
-
-
-def knows_text(url: str) -> bool:
-    """Whether the URL holds a literal that brings an entry up."""
-    for hint, _ in _hints:  # noqa: SIM110  a generator would cost more than the search
-        if hint in url:
-            return True
-    return False
+    return bool(_about_param(name))
 
 
 def knows_path(path: str) -> bool:
@@ -96,19 +88,12 @@ def candidates(parts: Parts) -> list[int]:
     found: set[int] = set()
     long_value = False
     for name, params in parts.params.items():
-        numbers = _by_param.get(name)
-        if numbers is None and "-" in name:
-            numbers = _by_ending.get(name[name.rindex("-") :])
-        if numbers:
-            found.update(numbers)
+        found.update(_about_param(name))
         if not long_value and len(params[0].raw) >= _KEY_LENGTH:
             long_value = True
             found.update(_with_long_value)
-    host = parts.host
-    if host:
-        for domain in _domains(host):
-            if domain in _by_host:
-                found.update(_by_host[domain])
+    if parts.host:
+        found.update(_about_host(parts.host))
     text = parts.text
     for hint, numbers in _hints:
         if hint in text:
@@ -122,13 +107,23 @@ def candidates(parts: Parts) -> list[int]:
     return sorted(found)
 
 
-def _domains(host: str) -> Iterator[str]:
-    """The host's own name and those above it, up to a sensible number of labels."""
+@lru_cache(maxsize=4096)
+def _about_param(name: str) -> tuple[int, ...]:
+    """The entries that a parameter of this name (lower case) brings up."""
+    numbers = _by_param.get(name)
+    if numbers is None and "-" in name:
+        numbers = _by_ending.get(name[name.rindex("-") :])
+    return tuple(numbers or ())
+
+
+@lru_cache(maxsize=4096)
+def _about_host(host: str) -> tuple[int, ...]:
+    """The entries about this host (lower case) or one above it."""
     labels = host.rsplit(".", _MOST_LABELS)
     if len(labels) > _MOST_LABELS:
         labels = labels[1:]
-    for index in range(len(labels) - 1):
-        yield ".".join(labels[index:])
+    domains = (".".join(labels[index:]) for index in range(len(labels) - 1))
+    return tuple(number for domain in domains for number in _by_host.get(domain, ()))
 
 
 def matching(parts: Parts) -> list[tuple[Scheme, list[Span]]]:

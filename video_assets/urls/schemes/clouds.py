@@ -101,7 +101,7 @@ _AWS_QUERY_AUTH = "https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-s
 
 _AWS_SECRETS = ("x-amz-signature", "x-amz-security-token", "x-amz-s3session-token")
 
-_SIGNED_AWS = both(with_any("x-amz-date", "x-amz-credential", "x-amz-algorithm"))
+_SIGNED_AWS = with_any("x-amz-date", "x-amz-credential", "x-amz-algorithm")
 
 CLOUDS: tuple[Scheme, ...] = (
     Scheme(

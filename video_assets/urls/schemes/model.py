@@ -124,10 +124,10 @@ class Scheme:
         """True when the parameter ``name`` belongs to the signature, not to the file."""
         if name in self.needs or name in self.secret:
             return True
-        return any(
-            name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
-            for pattern in self.volatile
-        )
+        for pattern in self.volatile:
+            if name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern:
+                return True
+        return False
 
     def volatile_spans(self, parts: Parts) -> list[Span]:
         """Where the path holds the signature and its time."""
@@ -250,7 +250,14 @@ def in_path(shape: re.Pattern[str]) -> Test:
 
 def with_any(*names: str) -> Test:
     """One of the parameters is there."""
-    return lambda parts: any(parts.has(name) for name in names)
+
+    def test(parts: Parts) -> bool:
+        for name in names:  # noqa: SIM110  a generator would cost more than the search
+            if parts.has(name):
+                return True
+        return False
+
+    return test
 
 
 def without(*names: str) -> Test:
@@ -265,7 +272,14 @@ def on(*domains: str) -> Test:
 
 def both(*tests: Test) -> Test:
     """All tests agree."""
-    return lambda parts: all(test(parts) for test in tests)
+
+    def test(parts: Parts) -> bool:
+        for each in tests:  # noqa: SIM110
+            if not each(parts):
+                return False
+        return True
+
+    return test
 
 
 def either(*tests: Test) -> Test:
