@@ -203,7 +203,7 @@ def main() -> None:
         "--failures", type=Path, default=Path("fuzz-failures"), help="Where such inputs are saved."
     )
     options = parser.parse_args()
-    arguments = [sys.argv[0], "-max_len=600", "-timeout=20"]
+    arguments = [sys.argv[0], "-max_len=600", "-timeout=120"]
     if options.corpus:
         os.makedirs(options.corpus, exist_ok=True)
         arguments.append(options.corpus)

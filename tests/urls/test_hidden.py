@@ -94,6 +94,16 @@ def test_a_url_that_grows_once_its_query_is_gone_is_one_finding_with_what_it_tak
     assert [finding.url for finding in find(json.dumps([value]))] == [value]
 
 
+def test_a_php_length_that_can_be_read_in_two_ways_is_no_reason_to_fail() -> None:
+    # In characters it is right; once the letters of two bytes are gone it is right too, two characters earlier.
+    text = f'é https://u:paéé@h.example/x &#39;/{JWT}https://&#39;/{JWT} ";'
+    document = f's:{len(text)}:"{text}";'
+    findings = find(document)
+    assert findings
+    result = rewrite(document, [(finding, PERMANENT) for finding in findings])
+    assert undo(result.content, result.changes) == document
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -93,18 +93,26 @@ def wanted_places(root: View, content_type: str | None, is_wanted: Callable[[str
     become one URL, comes instead of them.
     """
     found = _wanted(root, content_type, is_wanted)
+    if all(map(hides_nothing, found)):
+        return found
+    draft = _Draft(root, found)
     for _ in range(MAX_LOOKS):
-        if all(map(hides_nothing, found)):
-            break
-        draft = _Draft(root, found)
         appeared = [
             draft.original(place.candidate) for place in _wanted(View(draft.text), content_type, is_wanted)
         ]
-        before = len(found), sum(place.end - place.start for place in found)
-        found = list(apart(in_order([*found, *appeared])))
-        if before == (len(found), sum(place.end - place.start for place in found)):
+        more = list(apart(in_order([*found, *appeared])))
+        if _spans(more) == _spans(found):
             break
+        try:
+            draft = _Draft(root, more)
+        except ValueError:  # a PHP length that counts bytes in one reading and characters in the other
+            break
+        found = more
     return found
+
+
+def _spans(of: list[Place]) -> list[tuple[int, int]]:
+    return [(place.start, place.end) for place in of]
 
 
 def _wanted(root: View, content_type: str | None, is_wanted: Callable[[str], bool]) -> list[Place]:
