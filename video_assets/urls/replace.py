@@ -130,16 +130,19 @@ def _choose(
                 covered = place.end
         return chosen
 
+    wanted = len({(finding.start, finding.end) for finding, _ in pairs})
     chosen = chosen_of(places(root, content_type))
     if pairs:
-        is_complete = len(chosen) == len(pairs)
+        is_complete = len(chosen) == wanted
     else:
         seen = {place.candidate.url for place, _ in chosen}
-        is_complete = len(seen) == len(by_url) and all(hides_nothing(place) for place, _ in chosen)
+        is_complete = all(hides_nothing(place) for place, _ in chosen) and (
+            len(seen) == len(by_url) or all(map(hides_nothing, places(root, content_type)))
+        )
     if not is_complete:
         found = wanted_places(root, content_type, lambda url: not classify(url).is_persistable)
         chosen = chosen_of(in_order([*found, *places(root, content_type)]))
-    if len(chosen) < len(pairs):
+    if len(chosen) < wanted:
         raise ValueError("a finding does not belong to this content")
     edits: dict[View, list[Edit]] = {}
     for place, new in chosen:
