@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -44,5 +46,40 @@ def test_a_killed_inventory_is_finished_by_the_next(
     report = take_inventory(catalog, cards(url))
     assert report.complete
     assert rows_before + report.rows == 230, "no page is read twice"
+    assert len(findings(catalog)) == 34
+    assert len(files(catalog)) == 34
+
+
+def test_the_processes_of_a_killed_inventory_end_with_it_and_the_next_one_finishes(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = database_url(request, "sqlite", tmp_path)
+    make_cards(url, 230)
+    command = [sys.executable, "-m", "tests.legacy.killed_inventory", str(tmp_path), url, "lanes", "9"]
+    # The first four stretches are read by the process itself, the ninth by a lane.
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    assert process.wait(timeout=60) == -signal.SIGKILL
+
+    def is_anybody_left() -> bool:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    deadline = time.monotonic() + 30
+    while is_anybody_left():
+        assert time.monotonic() < deadline, "a process of the inventory outlived it"
+        time.sleep(0.05)
+
+    catalog = catalog_in(tmp_path)
+    with catalog.write() as session:
+        noted = session.get_one(LegacySource, "legacy").cursor["cards"]["rows"]
+        for lease in session.exec(select(Lease)):
+            lease.expires_at = utc_now() - timedelta(seconds=1)
+    assert 0 < noted < 230
+    report = take_inventory(catalog, cards(url))
+    assert report.complete
+    assert noted + report.rows == 230, "what was noted is the beginning of the table"
     assert len(findings(catalog)) == 34
     assert len(files(catalog)) == 34

@@ -3,7 +3,7 @@
 Knows settings and URL intelligence; knows nothing of Dagster, providers or the web.
 """
 
-from video_assets.catalog.database import Catalog, open_catalog
+from video_assets.catalog.database import Catalog, CatalogHandle, open_catalog
 from video_assets.catalog.errors import (
     CatalogError,
     CatalogTooNew,
@@ -26,6 +26,7 @@ from video_assets.catalog.models import (
 __all__ = [
     "Catalog",
     "CatalogError",
+    "CatalogHandle",
     "CatalogTooNew",
     "CatalogUnavailable",
     "EncryptionKeyMissing",

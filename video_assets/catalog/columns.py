@@ -76,6 +76,8 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 def storable(value: str) -> str:
     """``value`` with everything that a text column refuses replaced by U+FFFD."""
+    if value.isascii() and "\0" not in value:
+        return value  # the usual case
     return _UNSTORABLE.sub("\ufffd", value)
 
 
@@ -106,11 +108,19 @@ class EncryptedText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
     _fernet: Fernet | None = None
+    _key: bytes = b""
 
     @classmethod
     def use_key(cls, key: bytes) -> None:
         """Set the Fernet key of this process. Raises ValueError when it is not one."""
         cls._fernet = Fernet(key)
+        cls._key = key
+
+    @classmethod
+    def key(cls) -> bytes:
+        """The key, for a helper process of this one. Raises EncryptionKeyMissing."""
+        cls._cipher()
+        return cls._key
 
     @staticmethod
     def is_token(stored: str) -> bool:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,26 @@ class Catalog:
                 raise
             raise CatalogUnavailable(_explain(exc, self.address)) from None
 
+    def handle(self) -> CatalogHandle:
+        """What a helper process of this one needs to open the same catalog."""
+        return CatalogHandle(self.engine.url.render_as_string(hide_password=False), EncryptedText.key())
+
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
+
+
+@dataclass(frozen=True)
+class CatalogHandle:
+    """A catalog that is open already, on its way to another process. A secret."""
+
+    url: str = field(repr=False)
+    key: bytes = field(repr=False)
+
+    def open(self) -> Catalog:
+        """The same catalog in this process; nothing is migrated or made."""
+        EncryptedText.use_key(self.key)
+        return Catalog(_make_engine(self.url))
 
 
 def _address(url: URL) -> str:

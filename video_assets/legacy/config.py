@@ -187,6 +187,8 @@ class Reading(_Part):
     most_page_rows: Annotated[int, Field(ge=1)] = 20_000
     page_seconds: Annotated[float, Field(gt=0)] = 0.5
     """How long a page should take the database."""
+    lanes: Annotated[int, Field(ge=1, le=32)] = 4
+    """Processes that read a large table at once, each with a connection of its own; at most one per processor."""
     page_megabytes: Annotated[float, Field(gt=0)] = 32.0
     """Most text read before what was found in it is recorded."""
     rest: Annotated[float, Field(ge=0)] = 0.0

@@ -26,7 +26,6 @@ from video_assets.legacy.places import generalised, kept_pointer
 from video_assets.legacy.scanning import host_of
 from video_assets.legacy.tables import is_binary, moment_of
 from video_assets.urls import find
-from video_assets.urls.second_look import only_plain
 
 DYING = timedelta(hours=24)
 """A link that dies within this time is called dying."""
@@ -325,7 +324,7 @@ class _Look:
         for name, value in zip(self._texts, row, strict=False):
             if isinstance(value, memoryview | bytearray):
                 value = bytes(value)
-            if isinstance(value, bytes) or (isinstance(value, str) and not only_plain(value)):
+            if isinstance(value, str | bytes):
                 self._text(name, value, created)
         at = len(self._texts)
         for blob in self.blobs.values():

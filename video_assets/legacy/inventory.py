@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlmodel import Session
@@ -22,10 +23,17 @@ from video_assets.legacy.config import Source
 from video_assets.legacy.connecting import SourceDatabase, connect
 from video_assets.legacy.errors import SourceError, SourceUnavailable
 from video_assets.legacy.folders import MEDIA_TABLE, folder_pages, search_files
-from video_assets.legacy.reading import Page, pages
+from video_assets.legacy.lanes import (
+    FEWEST_STRETCHES,
+    Lanes,
+    Searcher,
+    Stretch,
+    can_be_cut,
+    milestones,
+)
+from video_assets.legacy.reading import pages
 from video_assets.legacy.recording import Recorded, record
-from video_assets.legacy.scanning import Search, Seen
-from video_assets.legacy.tables import TableShape, decode_key, encode_key, look_at, moment_of
+from video_assets.legacy.tables import Key, TableShape, decode_key, encode_key, look_at, moment_of
 
 LEASE = timedelta(minutes=5)
 OVERLAP = timedelta(minutes=5)
@@ -236,27 +244,51 @@ class _TableRun:
     full: bool
 
     def go(self, stop_at: float | None, on_progress: Progress | None) -> None:
-        """Read page after page until the table ends or the time is up."""
+        """Read part after part until the table ends or the time is up."""
         with self.catalog.write() as session:
             cursor = self._begin_pass(_source_row(session, self.source))
-        search = Search(
-            self.source.name, self.shape.config, tuple(self.shape.read_columns()), len(self.shape.key)
-        )
-        for page in self._pages(cursor):
-            seen = search.rows(page.rows)
-            self._commit(cursor, page, seen)
+        for stretch in self._stretches(cursor):
+            self.counts.add(stretch.rows, stretch.recorded)
             if on_progress is not None:
                 on_progress(self.counts)
-            if page.is_last:
+            if stretch.is_last:
                 self.counts.complete = True
                 return
             if stop_at is not None and time.monotonic() >= stop_at:
                 return
 
-    def _pages(self, cursor: dict[str, Any]) -> Iterator[Page]:
+    def _stretches(self, cursor: dict[str, Any]) -> Iterator[Stretch]:
+        """The rest of the table in the order of its key, recorded and noted; a large one by several processes."""
         after = decode_key(cursor["after"]) if cursor["after"] is not None else None
+        searcher = Searcher(self.source.name, self.shape, is_first_pass=cursor["pass"] == 1)
+        if cursor["since"] is None and self.source.reading.lanes > 1 and can_be_cut(self.shape):
+            ends = milestones(self.database, self.shape, after)
+            first = list(islice(ends, FEWEST_STRETCHES))
+            if len(first) == FEWEST_STRETCHES:
+                with Lanes(self.catalog, self.source, searcher) as lanes:
+                    lanes.start(first[-1], ends)
+                    # Their beginning takes a while; this process does not wait for it.
+                    for stretch in self._here(searcher, cursor, after, upto=first[-1]):
+                        yield replace(stretch, is_last=False)
+                    for stretch in lanes.stretches():
+                        with self.catalog.write() as session:
+                            self._note(session, cursor, stretch, is_done=stretch.is_last)
+                        yield stretch
+                return
+        yield from self._here(searcher, cursor, after)
+
+    def _here(
+        self, searcher: Searcher, cursor: dict[str, Any], after: Key | None, upto: Key | None = None
+    ) -> Iterator[Stretch]:
+        """Page by page in this process, what was found and how far it came in one transaction."""
         since = _plain(cursor["since"])
-        return pages(self.database, self.shape, after=after, changed_since=since)
+        for page in pages(self.database, self.shape, after=after, upto=upto, changed_since=since):
+            searched = searcher.through([page], self.catalog.engine.dialect)
+            with self.catalog.write() as session:
+                recorded = searcher.record(session, searched)
+                stretch = Stretch(searched.rows, searched.last, searched.newest, recorded, searched.is_last)
+                self._note(session, cursor, stretch, is_done=searched.is_last and upto is None)
+            yield stretch
 
     def _begin_pass(self, row: LegacySource) -> dict[str, Any]:
         """The table's cursor, moved to a new pass when the last one is complete."""
@@ -278,42 +310,22 @@ class _TableRun:
         row.cursor = cursors
         return dict(cursor)
 
-    def _commit(self, cursor: dict[str, Any], page: Page, seen: Seen) -> None:
-        """One transaction: what the page holds, and that it has been read."""
-        keys = len(self.shape.key)
-        if page.rows:
-            cursor["after"] = encode_key(page.rows[-1][:keys])
-            cursor["rows"] += len(page.rows)
-            cursor["newest"] = _newest(cursor["newest"], page, self.shape)
-        cursor["done"] = page.is_last
-        row_keys = [encode_key(row[:keys]) for row in page.rows] if cursor["pass"] > 1 else None
-        with self.catalog.write() as session:
-            _prolong(session, self.claim, self.source)
-            recorded = record(
-                session,
-                self.source.name,
-                seen,
-                read_at=page.read_at,
-                table=self.shape.name,
-                row_keys=row_keys,
-            )
-            _keep_cursor(session, self.source, self.shape.name, cursor, len(page.rows))
-        self.counts.add(len(page.rows), recorded)
+    def _note(self, session: Session, cursor: dict[str, Any], stretch: Stretch, *, is_done: bool) -> None:
+        """Keep how far the table has been read. Raises InventoryRunning when somebody else goes on with it."""
+        if stretch.last is not None:
+            cursor["after"] = encode_key(stretch.last)
+            cursor["rows"] += stretch.rows
+            cursor["newest"] = _newest(cursor["newest"], stretch.newest)
+        cursor["done"] = is_done
+        _prolong(session, self.claim, self.source)
+        _keep_cursor(session, self.source, self.shape.name, cursor, stretch.rows)
 
 
-def _newest(known: Any, page: Page, shape: TableShape) -> Any:
+def _newest(known: Any, greatest: Any) -> Any:
     """The greatest value of ``changed_at`` seen so far, in a form that JSON keeps."""
-    if shape.config.changed_at is None:
-        return None
-    number = shape.read_columns().index(shape.config.changed_at)
-    values = [row[number] for row in page.rows if row[number] is not None]
-    if not values:
+    if greatest is None or (known is not None and _plain(known) >= greatest):
         return known
-    greatest = max(values)
-    encoded = {"datetime": greatest.isoformat()} if isinstance(greatest, datetime) else greatest
-    if known is None:
-        return encoded
-    return encoded if _plain(known) < greatest else known
+    return {"datetime": greatest.isoformat()} if isinstance(greatest, datetime) else greatest
 
 
 def _plain(value: Any) -> Any:

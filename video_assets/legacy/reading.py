@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Select
+
 from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Reading
 from video_assets.legacy.connecting import SourceDatabase
@@ -16,6 +18,7 @@ from video_assets.legacy.tables import Key, TableShape
 
 _ROWS_AT_ONCE = 500
 """Most rows fetched from the server-side cursor at a time."""
+_TEXT = frozenset((str, bytes))
 _ROWS_AT_FIRST = 4
 """Rows fetched before it is known how large they are: each may be a document of megabytes."""
 
@@ -73,17 +76,27 @@ class Pace:
 
 
 def pages(
-    database: SourceDatabase, shape: TableShape, *, after: Key | None = None, changed_since: Any = None
+    database: SourceDatabase,
+    shape: TableShape,
+    *,
+    after: Key | None = None,
+    upto: Key | None = None,
+    changed_since: Any = None,
+    pace: Pace | None = None,
 ) -> Iterator[Page]:
     """The rows of a table behind ``after``, a page at a time, the last page marked (it may be empty).
+
+    ``upto`` is the last key that is read; ``pace`` keeps what was learnt about the database between two calls.
 
     Each page is a transaction of its own, so no snapshot is held on the source. A page ends early when its text
     passes ``page_megabytes``. Raises SourceError; SourceBusy only when even a small page times out.
     """
-    pace = Pace(database.reading)
+    pace = pace or Pace(database.reading)
     while True:
         try:
-            page = _read(database, shape, after, pace.rows, changed_since)
+            page = _read(
+                database, shape.page(after, pace.rows, upto=upto, changed_since=changed_since), pace.rows
+            )
         except SourceBusy:
             if not pace.retreat():
                 raise
@@ -98,7 +111,7 @@ def pages(
             time.sleep(pace.pause)
 
 
-def _read(database: SourceDatabase, shape: TableShape, after: Key | None, limit: int, changed_since: Any) -> Page:
+def _read(database: SourceDatabase, statement: Select[Any], limit: int) -> Page:
     read_at = utc_now()
     began = time.monotonic()
     most = int(database.reading.page_megabytes * 1_000_000)
@@ -106,7 +119,6 @@ def _read(database: SourceDatabase, shape: TableShape, after: Key | None, limit:
     size = 0
     ended = False
     with database.connect() as connection:
-        statement = shape.page(after, limit, changed_since=changed_since)
         result = connection.execution_options(stream_results=True, max_row_buffer=_ROWS_AT_ONCE).execute(
             statement
         )
@@ -116,7 +128,7 @@ def _read(database: SourceDatabase, shape: TableShape, after: Key | None, limit:
                 ended = True
                 break
             rows += portion
-            size += sum(len(value) for row in portion for value in row if isinstance(value, str | bytes))
+            size += sum([len(value) for row in portion for value in row if type(value) in _TEXT])
         result.close()
     seconds = time.monotonic() - began
     return Page(rows, read_at, seconds, is_last=ended and len(rows) < limit, is_cut=not ended)

@@ -6,25 +6,32 @@ place whose URL changed, or that somebody restored, becomes work again.
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
+    Connection,
+    Dialect,
     Integer,
+    MetaData,
     Table,
     and_,
     bindparam,
     case,
+    delete,
     func,
     literal_column,
     null,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -35,7 +42,7 @@ from sqlmodel import Session, col
 from video_assets.catalog.columns import storable
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.models import MediaState, utc_now
-from video_assets.legacy.scanning import Seen, SeenFile, SeenFinding
+from video_assets.legacy.scanning import Seen
 
 T = TypeVar("T")
 
@@ -44,6 +51,24 @@ AT_ONCE = 400
 
 FILES: Table = LegacyFile.__table__  # type: ignore[attr-defined]
 FINDINGS: Table = LegacyFinding.__table__  # type: ignore[attr-defined]
+
+FILE_COLUMNS = (
+    *("id", "fingerprint", "kind", "temporary_url", "redacted", "host", "scheme", "deadline_at"),
+    *("provider", "task_id", "file_size"),
+)
+FINDING_COLUMNS = (
+    *("id", "table_name", "row_key", "column_name", "pointer", "file_id", "url_digest", "redacted", "scheme"),
+    *("carries_jwt", "deadline_at", "context", "state", "message"),
+)
+"""What differs from row to row; the rest is the same for all that is recorded together."""
+_STAGED = {
+    table: Table(f"staged_{table.name}", MetaData(), *(Column(name, table.c[name].type) for name in columns))
+    for table, columns in ((FILES, FILE_COLUMNS), (FINDINGS, FINDING_COLUMNS))
+}
+"""Temporary tables, one connection each: what a page holds on its way into the catalog."""
+
+Update = Callable[[Any], tuple[dict[str, Any], ColumnElement[bool]]]
+"""From the row that comes in to what it changes of the one that is there, and when."""
 
 _STATE_OF_FILE = {
     MediaState.PENDING.value: FindingState.PENDING,
@@ -64,6 +89,82 @@ class Recorded:
     """Places of the page's rows that were known and hold no temporary URL any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Findings and files as the driver of the catalog takes them, in the order of their ids.
+
+    Making them is most of the work and needs no database.
+    """
+
+    read_at: datetime
+    """When the rows of the source were read: what was rewritten after that moment is left alone."""
+    findings: list[tuple[Any, ...]]
+    files: list[tuple[Any, ...]]
+
+
+def prepare(seen: Seen, *, read_at: datetime, dialect: Dialect) -> Rows:
+    """What a page holds as rows of the catalog, temporary URLs encrypted."""
+    files = [
+        (
+            file.id,
+            file.fingerprint,
+            file.kind,
+            None if file.url is None else storable(file.url),
+            storable(file.redacted),
+            None if file.host is None else storable(file.host),
+            file.scheme,
+            file.deadline_at,
+            file.provider,
+            None if file.task_id is None else storable(file.task_id),
+            file.size,
+        )
+        for file in seen.files.values()
+    ]
+    findings = [
+        (
+            finding.id,
+            finding.table,
+            finding.row_key,
+            finding.column,
+            storable(finding.pointer),
+            finding.file_id,
+            finding.url_digest,
+            storable(finding.redacted),
+            finding.scheme,
+            finding.carries_jwt,
+            finding.deadline_at,
+            finding.context,
+            (FindingState.PENDING if finding.excepted is None else FindingState.EXCEPTED).value,
+            finding.excepted,
+        )
+        for finding in seen.findings
+    ]
+    return Rows(
+        read_at,
+        _as_driver_takes(FINDINGS, FINDING_COLUMNS, findings, dialect),
+        _as_driver_takes(FILES, FILE_COLUMNS, files, dialect),
+    )
+
+
+def _as_driver_takes(
+    table: Table, columns: Sequence[str], rows: list[tuple[Any, ...]], dialect: Dialect
+) -> list[tuple[Any, ...]]:
+    processors = [
+        (number, processor)
+        for number, name in enumerate(columns)
+        if (processor := table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) is not None
+    ]
+    ready = []
+    # In the order of ids, so that two writers of the same rows wait for each other instead of deadlocking.
+    for row in sorted(rows, key=itemgetter(0)):
+        values = list(row)
+        for number, processor in processors:
+            if values[number] is not None:
+                values[number] = processor(values[number])
+        ready.append(tuple(values))
+    return ready
+
+
 def record(
     session: Session,
     source: str,
@@ -73,107 +174,115 @@ def record(
     table: str,
     row_keys: Sequence[str] | None = None,
 ) -> Recorded:
+    """``prepare`` and ``write`` in one."""
+    rows = prepare(seen, read_at=read_at, dialect=session.get_bind().dialect)
+    return write(session, source, rows, table=table, row_keys=row_keys)
+
+
+def write(
+    session: Session, source: str, rows: Rows, *, table: str, row_keys: Sequence[str] | None = None
+) -> Recorded:
     """Bring files and findings of one page into the catalog.
 
-    ``read_at`` is when the page's rows were read: what was rewritten after that moment is left alone.
     ``row_keys`` are the keys of every row of the page, given when earlier inventories may have seen the rows:
     places that hold no temporary URL any more are marked ``changed``.
     """
     now = utc_now()
-    new_files = _record_files(session, source, seen.files.values(), now)
-    states = _states(session, seen.files)
-    new_findings = _record_findings(session, source, seen.findings, states, read_at, now)
+    same: dict[str, Any] = {"source": source, "updated_at": now}
+    pending = {"state": MediaState.PENDING.value, "evidence": {}, "facts": {}, "attempts": 0, "refreshes": 0}
+    new_files = _put(session, FILES, rows.files, {**same, **pending, "created_at": now}, _better_link)
+    new_findings = _put(session, FINDINGS, rows.findings, {**same, "found_at": rows.read_at}, _other_url)
     vanished = 0
     if row_keys:
-        vanished = _mark_vanished(session, source, table, row_keys, {f.id for f in seen.findings}, now)
-    return Recorded(len(seen.findings), new_findings, new_files, vanished)
+        seen = {row[0] for row in rows.findings}
+        vanished = _mark_vanished(session, source, table, row_keys, seen, now)
+    return Recorded(len(rows.findings), new_findings, new_files, vanished)
 
 
-def _insert(session: Session, table: Table) -> Any:
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    return insert(table)
+def _put(
+    session: Session, table: Table, rows: list[tuple[Any, ...]], same: Mapping[str, Any], update: Update
+) -> int:
+    """Insert what is new, and update what ``update`` wants of the rest. How many rows were new.
 
-
-def _insert_many(session: Session, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
-    """Execute an insert for many rows. Through psycopg2 many rows travel in one statement, not one by one."""
+    ``same`` are the values that all rows have in common.
+    """
+    if not rows:
+        return 0
     connection = session.connection()
-    if connection.dialect.driver != "psycopg2":
-        session.execute(statement, rows)
-        return
-    import psycopg2
-    from psycopg2.extras import execute_values
-
-    names = list(rows[0])
-    dialect = connection.dialect
-    compiled = statement.compile(dialect=dialect, column_keys=names)
-    head, values, tail = _VALUES.split(compiled.string, maxsplit=1)
-    order = re.findall(r"%\((\w+)\)s", values)
-    processors = [statement.table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in order]
-    prepared = (
-        tuple(
-            processor(row[name]) if processor is not None else row[name]
-            for name, processor in zip(order, processors, strict=True)
+    staged = _stage(connection, table, rows)
+    values: dict[str, ColumnElement[Any]] = {column.name: column for column in staged.c}
+    values |= {name: bindparam(name, value, table.c[name].type) for name, value in same.items()}
+    fresh = select(*values.values()).where(true()).order_by(staged.c.id)
+    if table is FINDINGS:
+        values["state"] = _state_of_finding(staged)
+        joined = staged.outerjoin(FILES, FILES.c.id == staged.c.file_id)
+        fresh = fresh.with_only_columns(*values.values()).select_from(joined)
+    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    statement = insert(table).from_select(list(values), fresh, include_defaults=False)
+    new = connection.execute(statement.on_conflict_do_nothing(index_elements=[table.c.id])).rowcount
+    if new < len(rows):
+        changes, where = update(statement.excluded)
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=[table.c.id], set_=changes, where=where)
         )
-        for row in rows
+    return new
+
+
+def _state_of_finding(staged: Table) -> ColumnElement[str]:
+    """Findings of files that are settled begin as settled."""
+    return case(
+        (staged.c.state == _constant(FindingState.EXCEPTED), staged.c.state),
+        *((FILES.c.state == _constant(file), _constant(state)) for file, state in _STATE_OF_FILE.items()),
+        else_=staged.c.state,
     )
+
+
+def _stage(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> Table:
+    """The rows in a temporary table of this connection: many rows travel in one statement, not one by one."""
+    staged = _STAGED[table]
+    names = ", ".join(column.name for column in staged.c)
+    shape = f"AS SELECT {names} FROM {table.name} WHERE 1 = 0"  # noqa: S608  names of our own tables
+    if connection.dialect.name == "postgresql":
+        shape = f"ON COMMIT DELETE ROWS {shape}"
+    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {staged.name} {shape}")
+    connection.execute(delete(staged))
+    if connection.dialect.driver == "psycopg2":
+        _copy(connection, f"COPY {staged.name} ({names}) FROM STDIN", rows)
+    else:
+        places = ", ".join("?" for _ in staged.c)
+        connection.exec_driver_sql(f"INSERT INTO {staged.name} ({names}) VALUES ({places})", rows)  # noqa: S608
+    return staged
+
+
+_ESCAPED = re.compile(r"[\\\t\n\r]")
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_NULL = "\x01NULL\x01"
+
+
+def _copy(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    """Send rows in the text format of COPY, https://www.postgresql.org/docs/current/sql-copy.html."""
+    import psycopg2
+
+    lines = []
+    for row in rows:
+        values = [_NULL if value is None else str(value) for value in row]
+        line = "\t".join(values)
+        if "\\" in line or "\n" in line or "\r" in line or line.count("\t") >= len(values):
+            line = "\t".join([_ESCAPED.sub(lambda match: _ESCAPES[match.group()], value) for value in values])
+        lines.append(line)
     raw: Any = connection.connection
     try:
         with raw.cursor() as cursor:
-            execute_values(cursor, f"{head} VALUES %s{tail}", prepared, page_size=500)
+            cursor.copy_expert(f"{statement} WITH (NULL '{_NULL}')", io.StringIO("\n".join(lines) + "\n"))
     except psycopg2.Error as exc:
         # Past SQLAlchemy, its error classes have to be put on by hand: the catalog explains them to people.
         raise DBAPIError.instance(
-            None, None, exc, psycopg2.Error, hide_parameters=True, dialect=dialect
+            None, None, exc, psycopg2.Error, hide_parameters=True, dialect=connection.dialect
         ) from None
 
 
-_VALUES = re.compile(r" VALUES \((.*?)\)(?= ON CONFLICT)", re.DOTALL)
-
-
-def _count(session: Session, table: Table, ids: Iterable[str]) -> int:
-    known = 0
-    for some in _portions(list(ids)):
-        known += session.execute(select(func.count()).where(table.c.id.in_(some))).scalar_one()
-    return known
-
-
-def _portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), AT_ONCE):
-        yield items[start : start + AT_ONCE]
-
-
-def _record_files(session: Session, source: str, files: Iterable[SeenFile], now: datetime) -> int:
-    # In the order of ids, so that two writers of the same files wait for each other instead of deadlocking.
-    rows: list[dict[str, Any]] = [
-        {
-            "id": file.id,
-            "source": source,
-            "fingerprint": file.fingerprint,
-            "kind": file.kind,
-            "temporary_url": None if file.url is None else storable(file.url),
-            "redacted": storable(file.redacted),
-            "host": None if file.host is None else storable(file.host),
-            "scheme": file.scheme,
-            "deadline_at": file.deadline_at,
-            "provider": file.provider,
-            "task_id": None if file.task_id is None else storable(file.task_id),
-            "state": MediaState.PENDING.value,
-            "evidence": {},
-            "attempts": 0,
-            "refreshes": 0,
-            "file_size": file.size,
-            "facts": {},
-            "created_at": now,
-            "updated_at": now,
-        }
-        for file in sorted(files, key=lambda file: file.id)
-    ]
-    if not rows:
-        return 0
-    known = _count(session, FILES, (row["id"] for row in rows))
-    insert = _insert(session, FILES)
-    new = insert.excluded
-    # Only columns and constants below: a parameter beside the rows would make each row a statement of its own.
+def _better_link(new: Any) -> tuple[dict[str, Any], ColumnElement[bool]]:
+    """Of two links to one file the one that lives longer is kept."""
     longer = or_(
         FILES.c.temporary_url.is_(None),
         _rank(new.deadline_at, new.updated_at) > _rank(FILES.c.deadline_at, new.updated_at),
@@ -189,73 +298,28 @@ def _record_files(session: Session, source: str, files: Iterable[SeenFile], now:
     def better(name: str) -> ColumnElement[Any]:
         return case((longer, new[name]), else_=FILES.c[name])
 
-    _insert_many(
-        session,
-        insert.on_conflict_do_update(
-            index_elements=[FILES.c.id],
-            set_={
-                "temporary_url": better("temporary_url"),
-                "redacted": better("redacted"),
-                "host": better("host"),
-                "scheme": better("scheme"),
-                "deadline_at": better("deadline_at"),
-                "provider": case((learns_task, new.provider), else_=FILES.c.provider),
-                "task_id": func.coalesce(FILES.c.task_id, new.task_id),
-                "state": _constant(MediaState.PENDING),
-                "reason": case((revived, null()), else_=FILES.c.reason),
-                "next_attempt_at": case((longer, null()), else_=FILES.c.next_attempt_at),
-                "updated_at": new.updated_at,
-            },
-            where=and_(
-                or_(FILES.c.state == _constant(MediaState.PENDING), revived),
-                new.temporary_url.is_not(None),
-                or_(longer, learns_task),
-            ),
-        ),
-        rows,
-    )
-    return len(rows) - known
-
-
-def _constant(word: StrEnum) -> ColumnElement[str]:
-    return literal_column(f"'{word.value}'")
-
-
-def _rank(deadline: ColumnElement[Any], now: ColumnElement[Any]) -> ColumnElement[int]:
-    """A link that certainly lives is better than one of which nothing is known; a dead one is worst."""
-    return case(
-        (deadline.is_(None), literal_column("1", Integer)),
-        (deadline > now, literal_column("2", Integer)),
-        else_=literal_column("0", Integer),
+    changes = {
+        "temporary_url": better("temporary_url"),
+        "redacted": better("redacted"),
+        "host": better("host"),
+        "scheme": better("scheme"),
+        "deadline_at": better("deadline_at"),
+        "provider": case((learns_task, new.provider), else_=FILES.c.provider),
+        "task_id": func.coalesce(FILES.c.task_id, new.task_id),
+        "state": _constant(MediaState.PENDING),
+        "reason": case((revived, null()), else_=FILES.c.reason),
+        "next_attempt_at": case((longer, null()), else_=FILES.c.next_attempt_at),
+        "updated_at": new.updated_at,
+    }
+    return changes, and_(
+        or_(FILES.c.state == _constant(MediaState.PENDING), revived),
+        new.temporary_url.is_not(None),
+        or_(longer, learns_task),
     )
 
 
-def _states(session: Session, files: Iterable[str]) -> dict[str, FindingState]:
-    """What findings of files that are settled begin as."""
-    states: dict[str, FindingState] = {}
-    for some in _portions(list(files)):
-        rows = session.execute(
-            select(FILES.c.id, FILES.c.state).where(
-                FILES.c.id.in_(some), FILES.c.state != MediaState.PENDING.value
-            )
-        )
-        states.update({each: _STATE_OF_FILE[state] for each, state in rows})
-    return states
-
-
-def _record_findings(
-    session: Session,
-    source: str,
-    findings: Sequence[SeenFinding],
-    states: dict[str, FindingState],
-    read_at: datetime,
-    now: datetime,
-) -> int:
-    if not findings:
-        return 0
-    known = _count(session, FINDINGS, [finding.id for finding in findings])
-    insert = _insert(session, FINDINGS)
-    new = insert.excluded
+def _other_url(new: Any) -> tuple[dict[str, Any], ColumnElement[bool]]:
+    """A place becomes work again when its URL changed, somebody restored it, or a rule was added or dropped."""
     other_url = FINDINGS.c.url_digest != new.url_digest
     # Rewritten after this page was read: what the page shows is older than what is known.
     restored = and_(
@@ -270,59 +334,28 @@ def _record_findings(
         and_(new.state == excepted, FINDINGS.c.state != excepted),
         and_(new.state != excepted, FINDINGS.c.state == excepted),
     )
-    _insert_many(
-        session,
-        insert.on_conflict_do_update(
-            index_elements=[FINDINGS.c.id],
-            set_={
-                name: new[name]
-                for name in (
-                    "file_id",
-                    "url_digest",
-                    "redacted",
-                    "scheme",
-                    "carries_jwt",
-                    "deadline_at",
-                    "context",
-                    "state",
-                    "reason",
-                    "message",
-                    "batch",
-                    "updated_at",
-                )
-            },
-            where=or_(and_(other_url, FINDINGS.c.updated_at < new.found_at), restored, other_rule),
-        ),
-        [
-            {
-                "id": finding.id,
-                "source": source,
-                "table_name": finding.table,
-                "row_key": finding.row_key,
-                "column_name": finding.column,
-                "pointer": storable(finding.pointer),
-                "file_id": finding.file_id,
-                "url_digest": finding.url_digest,
-                "redacted": storable(finding.redacted),
-                "scheme": finding.scheme,
-                "carries_jwt": finding.carries_jwt,
-                "deadline_at": finding.deadline_at,
-                "context": finding.context,
-                "state": (
-                    FindingState.EXCEPTED
-                    if finding.excepted is not None
-                    else states.get(finding.file_id, FindingState.PENDING)
-                ).value,
-                "reason": None,
-                "message": finding.excepted,
-                "batch": None,
-                "found_at": read_at,
-                "updated_at": now,
-            }
-            for finding in findings
-        ],
+    place = ("id", "table_name", "row_key", "column_name", "pointer")
+    changes = {name: new[name] for name in FINDING_COLUMNS if name not in place}
+    changes |= {"reason": null(), "batch": null(), "updated_at": new.updated_at}
+    return changes, or_(and_(other_url, FINDINGS.c.updated_at < new.found_at), restored, other_rule)
+
+
+def _constant(word: str) -> ColumnElement[str]:
+    return literal_column(f"'{word}'")
+
+
+def _rank(deadline: ColumnElement[Any], now: ColumnElement[Any]) -> ColumnElement[int]:
+    """A link that certainly lives is better than one of which nothing is known; a dead one is worst."""
+    return case(
+        (deadline.is_(None), literal_column("1", Integer)),
+        (deadline > now, literal_column("2", Integer)),
+        else_=literal_column("0", Integer),
     )
-    return len(findings) - known
+
+
+def _portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), AT_ONCE):
+        yield items[start : start + AT_ONCE]
 
 
 def _mark_vanished(

@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from video_assets.legacy.config import Column, Except, Job, Table
 from video_assets.legacy.places import RowPlaces, kept_pointer, matches
 from video_assets.legacy.tables import encode_key, moment_of
-from video_assets.urls import Classification, Finding, find, fingerprint, redact
-from video_assets.urls.second_look import only_plain
+from video_assets.urls import Classification, Finding, find, fingerprint, may_contain, redact
 from video_assets.urls.tokens import find_jwts
 
 MOST_CONTEXT = 4000
@@ -137,10 +137,7 @@ class Search:
                 if entry.type == "blob":
                     if value:
                         self._blob(seen, row, entry, int(value))
-                elif isinstance(value, str):
-                    if not only_plain(value):
-                        self._text(seen, row, entry, value)
-                elif isinstance(value, bytes):
+                elif type(value) is str or isinstance(value, str | bytes):
                     self._text(seen, row, entry, value)
                 elif isinstance(value, memoryview | bytearray):
                     self._text(seen, row, entry, bytes(value))
@@ -148,7 +145,7 @@ class Search:
 
     def _text(self, seen: Seen, row: Sequence[Any], entry: Column, value: str | bytes) -> None:
         created = None
-        if self.table.created_at is not None:
+        if self.table.created_at is not None and may_contain(value):
             created = moment_of(row[self.names.index(self.table.created_at)])
         found = find(value, created_at=created)
         if not found:
@@ -162,15 +159,12 @@ class Search:
             position = positions[pointer] = positions.get(pointer, -1) + 1
             excepted = _why_excepted(self.table.exceptions, finding, pointer)
             file = _file(self.source, self.table, entry, finding, pointer, places)
-            if excepted is None or file.id in seen.files:
-                seen.add_file(file)
-            else:
-                # Nothing is ever fetched from here, so its address need not be kept.
-                file.url = None
-                seen.add_file(file)
+            if excepted is not None and file.id not in seen.files:
+                file.url = None  # nothing is ever fetched from here, so its address need not be kept
+            seen.add_file(file)
             seen.findings.append(
                 SeenFinding(
-                    id=finding_id(self.source, self.table.name, row_key, entry.name, pointer, position),
+                    finding_id(self.source, self.table.name, row_key, entry.name, pointer, position),
                     table=self.table.name,
                     row_key=row_key,
                     column=entry.name,
@@ -230,8 +224,11 @@ def digest(text: str) -> str:
 
 def finding_id(source: str, table: str, row_key: str, column: str, pointer: str, position: int) -> str:
     """The name of one place: the same at every inventory."""
-    place = json.dumps([source, table, row_key, column, pointer, position], ensure_ascii=True)
+    place = _as_json([source, table, row_key, column, pointer, position])
     return hashlib.sha256(place.encode()).hexdigest()[:32]
+
+
+_as_json = json.JSONEncoder(ensure_ascii=True).encode
 
 
 def file_id(source: str, fingerprinted: str) -> str:
@@ -244,8 +241,10 @@ def _file(
 ) -> SeenFile:
     url = finding.url
     print_ = fingerprint(url)
-    jobs = [job for job in table.jobs if not job.columns or entry.name in job.columns]
-    provider, task_id = _job(jobs, url, pointer, places)
+    provider, task_id = None, None
+    if table.jobs:
+        jobs = [job for job in table.jobs if not job.columns or entry.name in job.columns]
+        provider, task_id = _job(jobs, url, pointer, places)
     return SeenFile(
         id=file_id(source, print_),
         fingerprint=print_,
@@ -267,8 +266,14 @@ def _redacted(url: str, found: Classification) -> str:
     return url
 
 
+_USUAL_HOST = re.compile(r"https?://([a-z0-9.\-]+)(?=[/?#]|\Z)")
+
+
 def host_of(url: str) -> str | None:
     """The host in lower case, with its port when that is given; None when there is none."""
+    usual = _USUAL_HOST.match(url)
+    if usual is not None:
+        return usual[1]
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -284,11 +289,16 @@ def _kind(entry: Column, pointer: str, url: str) -> str:
     return entry.kind if entry.kind != "auto" else _guess(entry, pointer, url)
 
 
+_PATH_END = re.compile("[?#]")
+
+
 def _guess(entry: Column, pointer: str, url: str) -> str:
-    by_key = next(
-        (kind for token in reversed(pointer.split("/")) if (kind := _kind_of_name(token)) is not None), None
-    )
-    by_extension = _KIND_EXTENSIONS.get(urlsplit_path(url).rpartition(".")[2].lower())
+    by_key = None
+    for token in reversed(pointer.split("/")):
+        if token and not token.isdigit() and (by_key := _kind_of_name(token)) is not None:
+            break
+    file_name = _PATH_END.split(url, maxsplit=1)[0].rpartition("/")[2]
+    by_extension = _KIND_EXTENSIONS.get(file_name.rpartition(".")[2].lower())
     if by_key in ("thumbnail", "captioned", "clip"):
         return by_key
     return by_extension or by_key or _kind_of_name(entry.name) or "video"
@@ -302,6 +312,7 @@ def urlsplit_path(url: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=4096)
 def _kind_of_name(name: str) -> str | None:
     return next((kind for kind, words in _KIND_WORDS if words.search(name)), None)
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     inspect,
     literal,
+    not_,
     or_,
     select,
     tuple_,
@@ -42,9 +43,12 @@ Key = tuple[Any, ...]
 """Primary key values of one row, as the driver gives and takes them."""
 
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def encode_key(key: Sequence[Any]) -> str:
     """Key values as a JSON list, the form that findings and the ledger keep. Reversible with ``decode_key``."""
-    return json.dumps([_encode(value) for value in key], separators=(",", ":"))
+    return _compact([_encode(value) for value in key])
 
 
 def decode_key(text: str) -> Key:
@@ -56,8 +60,10 @@ def decode_key(text: str) -> Key:
 
 
 def _encode(value: Any) -> Any:
+    if isinstance(value, int | str) or value is None:
+        return value
     match value:
-        case None | bool() | int() | float() | str():
+        case float():
             return value
         case bytes() | bytearray() | memoryview():
             return {"hex": bytes(value).hex()}
@@ -136,8 +142,10 @@ class TableShape:
         """What a page holds, in order: the key, the searched columns, the extra ones."""
         return [*self.key, *(entry.name for entry in self.config.columns), *self.extra_columns()]
 
-    def page(self, after: Key | None, limit: int, *, changed_since: Any = None) -> Select[Any]:
-        """The rows behind ``after`` in the order of the key, at most ``limit``.
+    def page(
+        self, after: Key | None, limit: int, *, upto: Key | None = None, changed_since: Any = None
+    ) -> Select[Any]:
+        """The rows behind ``after`` in the order of the key, ``upto`` included, at most ``limit``.
 
         Text and JSON come as text, BLOBs as their length in bytes (the bytes stay where they are).
         """
@@ -150,10 +158,21 @@ class TableShape:
         statement = select(*(each.label(f"c{number}") for number, each in enumerate(expressions)))
         if after is not None:
             statement = statement.where(self.behind(source, after))
+        if upto is not None:
+            statement = statement.where(not_(self.behind(source, upto)))
         if changed_since is not None and self.config.changed_at is not None:
             changed = source.c[self.config.changed_at]
             statement = statement.where(or_(changed >= literal(changed_since), changed.is_(None)))
         return statement.order_by(*(source.c[name] for name in self.key)).limit(limit)
+
+    def milestone(self, after: Key | None, rows: int) -> Select[Any]:
+        """The key that stands so many rows behind ``after``; nothing when the table ends before."""
+        source = self.source()
+        columns = [source.c[name] for name in self.key]
+        statement = select(*columns)
+        if after is not None:
+            statement = statement.where(self.behind(source, after))
+        return statement.order_by(*columns).offset(rows - 1).limit(1)
 
     def behind(self, source: Any, after: Key) -> ColumnElement[bool]:
         """The condition for rows behind a key."""
