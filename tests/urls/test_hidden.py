@@ -36,6 +36,7 @@ HIDING = {
     "a CDATA section in the last cell": (
         'https:&#x2f;&#x2f;:passw0rd99@/"&#x2f;/a.mp4?X-Amz-Algorithm=3600&X-Amz-Signature=,url\n,<![CDATA['
     ),
+    "the length of a PHP string behind a quote": f"{CREDENTIAL}'s:75:\"/_jwt={JWT}<![CDATA[\n'\";",
     "a first word without its query may have blanks in its path": json.dumps(
         [f"https://h.example/x?_jwt={JWT} y?_jwt={JWT}"]
     ),

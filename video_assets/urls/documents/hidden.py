@@ -92,22 +92,21 @@ def wanted_places(root: View, content_type: str | None, is_wanted: Callable[[str
     They do not overlap: what appears around the place of found ones, because they and their surroundings have
     become one URL, comes instead of them.
     """
-    found = _wanted(root, content_type, is_wanted)
+    found = more = _wanted(root, content_type, is_wanted)
     if all(map(hides_nothing, found)):
         return found
-    draft = _Draft(root, found)
     for _ in range(MAX_LOOKS):
+        try:
+            draft = _Draft(root, more)
+        except ValueError:  # a PHP length that counts bytes in one reading and characters in the other
+            break
+        found = more
         appeared = [
             draft.original(place.candidate) for place in _wanted(View(draft.text), content_type, is_wanted)
         ]
         more = list(apart(in_order([*found, *appeared])))
         if _spans(more) == _spans(found):
             break
-        try:
-            draft = _Draft(root, more)
-        except ValueError:  # a PHP length that counts bytes in one reading and characters in the other
-            break
-        found = more
     return found
 
 

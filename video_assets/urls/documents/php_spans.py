@@ -22,6 +22,8 @@ _STRIDE = 256
 class PhpSpan:
     """One string: ``start`` and ``end`` are inside its quotes, ``length_start`` and ``length_end`` its digits."""
 
+    head: int
+    """Where its type begins: the ``s`` or ``C``."""
     start: int
     end: int
     length_start: int
@@ -80,7 +82,7 @@ def php_strings(text: str) -> Iterator[PhpSpan]:
             if text[end : end + 1] == ('"' if is_string else "}") and (
                 not is_string or text[end + 1 : end + 2] in {";", ""}
             ):
-                yield PhpSpan(start, end, match.start(group), match.end(group))
+                yield PhpSpan(match.start(), start, end, match.start(group), match.end(group))
                 position = end
                 break
 

@@ -118,7 +118,7 @@ def _read_php(view: View) -> Iterator[Candidate]:
     position = 0
     text = view.text
     for span in php_strings(text):
-        yield from candidates(view, position, span.start)
+        yield from candidates(view, position, span.head)
         if may_contain(text[span.start : span.end]):
             yield from _read(
                 PhpString(view, span.start, span.end, length_start=span.length_start, length_end=span.length_end)
