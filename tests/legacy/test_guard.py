@@ -115,6 +115,18 @@ def test_every_lookalike_is_accepted(guarded: Guarded) -> None:
     assert _refused(guarded, PERMANENT) == []
 
 
+def test_a_secret_without_an_end_is_left_to_the_scan_for_it_does_not_die(guarded: Guarded) -> None:
+    endless = [case.url for case in CASES if case.kind is Kind.CREDENTIAL_ONLY and not case.carries_jwt]
+    assert len(endless) > 10
+    assert _refused(guarded, endless) == []
+
+
+def test_names_of_a_scheme_are_not_enough_but_a_time_or_a_drawn_secret_is(guarded: Guarded) -> None:
+    names = "https://d1.cloudfront.net/v.mp4?Key-Pair-Id=K1&Signature="
+    values = [names + "bold", names + "bold&Expires=1800000000", names + SHA256]
+    assert _refused(guarded, values) == values[1:]
+
+
 def test_durable_addresses_and_redacted_ones_are_accepted(guarded: Guarded) -> None:
     # What is known by its host or an unsigned time stays temporary without its secret.
     redacted = [redact(case.url) for case in GUARDED_CASES if case.secrets]

@@ -62,9 +62,15 @@ def _param(name: str, value: str = _ONE) -> str:
     return f"{_START}{name}={value}"
 
 
-_EPOCH = "[1-9]" + _digits(8)
-_EPOCH_10 = "[1-9]" + _digits(9)
+_EPOCH = "[1-9]" + _digits(9)
+"""Seconds, or the beginning of milliseconds: an end before 2001 would be no end."""
 _HEX_EPOCH = "[4-9a-f]" + _hex(7)
+_PATH_EPOCH = "[5-7]" + _hex(7)
+"""Of 2012 to 2038: other eight digits beside a digest name a file."""
+_DATES = ("20[0-9][0-9]-[01]", "20[0-9][0-9][01][0-9][0-3][0-9]")
+_TIMES = (_EPOCH, *_DATES)
+_DRAWN = (_hex(16), _base64(28))
+"""What only a machine writes: shorter ones could be words."""
 _HASH_SEGMENT = tuple(f"/{form}/" for form in (_hex(32), _hex(40), _hex(64)))
 
 
@@ -89,8 +95,25 @@ _SIGNATURE_NAMES = _spelled(
         "policy signature",
     ),
 )
+
+
+def _any(name: str, values: tuple[str, ...]) -> Group:
+    return tuple(_param(name, value) for value in values)
+
+
+def _on(*domains: str) -> Group:
+    """The host is one of these or below one."""
+    return tuple(f"{before}{domain}/" for domain in domains for before in ("//", "."))
+
+
+def _signed(secret: str, time: str, *others: str, times: tuple[str, ...] = _TIMES) -> tuple[Group, ...]:
+    """As the table's ``signed``: all are there, and the time is one or only a machine wrote the secret."""
+    named = tuple((_param(name),) for name in (secret, time, *others))
+    return (*named, _any(time, times) + _any(secret, _DRAWN))
+
+
 _HOME_MADE: tuple[Group, ...] = (
-    tuple(_param(name, value) for name in _EXPIRY_NAMES for value in ("[12]" + _digits(7), "20[0-9][0-9]-[01]")),
+    tuple(_param(name, value) for name in _EXPIRY_NAMES for value in _TIMES),
     (
         *(_param(name, _name(16)) for name in _SIGNATURE_NAMES),
         *(_param(name, _hex(32)) for name in ("s", "h", "k", "t", "st", "key")),
@@ -100,42 +123,88 @@ _HOME_MADE: tuple[Group, ...] = (
 _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
     "jwt": ((("eyj" + _name(10) + "*.eyj" + _name(6) + "*.",),),),
     "runway": (((_param("_jwt"),),),),
-    "cloud_cdn": (((_param("keyname"),), (_param("signature"),), (_param("expires", _EPOCH),)),),
+    **{
+        name: (((_param(f"{prefix}signature"),), tuple(_param(prefix + other) for other in others)),)
+        for name, prefix, others in (
+            ("aws_sigv4a", "x-amz-", ("algorithm", "region-set")),
+            ("aws_sigv4", "x-amz-", ("date", "credential", "algorithm")),
+            ("gcs_v4", "x-goog-", ("date", "credential", "algorithm")),
+            ("alibaba_oss_v4", "x-oss-", ("date", "credential", "signature-version")),
+            ("volcengine_tos", "x-tos-", ("date", "credential", "algorithm")),
+        )
+    },
+    "cloudfront_custom": (
+        (
+            *((_param(name),) for name in ("key-pair-id", "signature", "policy")),
+            _any("policy", ("eyj", "eya", "ewo", "ew0")) + _any("signature", _DRAWN),
+        ),
+    ),
+    "cloudfront_canned": (
+        _signed("signature", "expires", "key-pair-id"),
+        ((_param("key-pair-id"),), _any("signature", _DRAWN)),
+    ),
+    "cloud_cdn": (_signed("signature", "expires", "keyname"),),
     "media_cdn": ((("edge-cache-token=*expires=" + _EPOCH,), ("signature=" + _name(8), "hmac=" + _name(8))),),
     "azure_sas": (
         (
             (_param("sig", _base64(6)),),
             (_param("sv"), _param("sr"), _param("skn")),
-            (_param("se", "20[0-9][0-9]"), _param("si")),
+            (_param("se"), _param("si")),
+            _any("se", _TIMES) + _any("sig", _DRAWN),
         ),
     ),
     "tencent_cos": ((("q-signature=" + _hex(16),),),),
     "vendor_sigv4": (((f"{_START}x-*-signature=" + _name(16),), (f"{_START}x-*-expires=[0-9]",)),),
-    "qiniu": (((_param("e", _EPOCH_10),), (_param("token", _name(20) + "*:" + _name(20)),)),),
-    "baidu_bos": ((("authorization=bce-auth-v*/" + _hex(16),),),),
-    "upyun": (((_param("_upt", _hex(8) + _EPOCH_10),),),),
-    "oracle_par": ((("/p/" + _base64(16) + "*/n/*/b/", "/p/" + _base64(16) + "*/n/*/u/"),),),
+    "qiniu": (((_param("e", _EPOCH),), (_param("token", _name(20) + "*:" + _name(20)),)),),
+    "baidu_bos": ((("authorization=bce-auth-v*z/[0-9]*/" + _hex(16),),),),
+    "upyun": (((_param("_upt", _hex(8) + _EPOCH),),),),
+    "oracle_par": (
+        (
+            tuple(
+                f"{place}{secret}*/n/*/{kind}/"
+                for place, secret in (
+                    ("oraclecloud.com/p/", _base64(16)),
+                    ("customer-oci.com/p/", _base64(16)),
+                    ("/p/", _many("0-9a-z", 20)),
+                )
+                for kind in ("b", "u")
+            ),
+        ),
+    ),
+    "swift_tempurl": (_signed("temp_url_sig", "temp_url_expires"),),
     "backblaze_b2": (((_param("authorization", "[0-9]_" + _name(20)),),),),
-    "akamai": (((f"[~/=&?]exp={_EPOCH}",), ("~hmac=" + _hex(16),)),),
-    "akamai_gda": (((_param("__gda__", _EPOCH_10 + "_" + _hex(32)),),),),
-    "alibaba_cdn_a": (((_param("auth_key", _EPOCH_10 + "-*-*-" + _hex(32)),),),),
+    "akamai": (((f"[~/=&?]exp={_EPOCH}",), ("~hmac=" + _hex(16), f"[/=]hmac={_hex(16)}*~exp=")),),
+    "akamai_gda": (((_param("__gda__", _EPOCH + "_" + _hex(32)),),),),
+    "alibaba_cdn_a": (((_param("auth_key", _EPOCH + "-*-*-" + _hex(32)),),),),
     "tencent_cdn_a": (
         (
             tuple(
                 _param(name, time + "-*-*-" + _hex(32))
                 for name in ("sign", "key", "token")
-                for time in (_EPOCH_10, _HEX_EPOCH)
+                for time in (_EPOCH, _HEX_EPOCH)
             ),
         ),
     ),
     "alibaba_cdn_b": ((("/20" + _digits(10) + "/" + _hex(32) + "/",),),),
-    "alibaba_cdn_c": ((("/" + _hex(32) + "/" + _HEX_EPOCH + "/",),),),
-    "tiktok": ((("/" + _hex(32) + "/" + _HEX_EPOCH + "/",),),),
-    "alibaba_cdn_f": (((_param("sign", _hex(32)),), (_param("time", _EPOCH_10), _param("time", _HEX_EPOCH))),),
-    "tencent_cdn_d": (((_param("sign", _hex(32)),), (_param("t", _EPOCH_10),)),),
+    "alibaba_cdn_c": ((("/" + _hex(32) + "/" + _PATH_EPOCH + "/",),),),
+    "tiktok": ((("/" + _hex(32) + "/" + _PATH_EPOCH + "/",),),),
+    "alibaba_cdn_f": (((_param("sign", _hex(32)),), (_param("time", _EPOCH), _param("time", _HEX_EPOCH))),),
+    "tencent_cdn_d": (((_param("sign", _hex(32)),), (_param("t", _EPOCH),)),),
     "tencent_vod": (((_param("sign", _hex(32)),), (_param("t", _HEX_EPOCH),)),),
+    "xiaohongshu": ((_on("xhscdn.com", "xiaohongshu.com"), (_param("sign"),), (_param("t", _HEX_EPOCH),)),),
+    "tencent_live": (_signed("txsecret", "txtime", times=(_HEX_EPOCH,)),),
+    "bytedance_cdn": (_signed("x-signature", "x-expires"),),
+    "wangsu": (
+        (
+            (_param("wssecret"),),
+            tuple(_param(name, time) for name in ("wstime", "wsabstime") for time in (_EPOCH, _HEX_EPOCH))
+            + _any("wssecret", _DRAWN),
+        ),
+    ),
+    "weibo": (_signed("ssig", "expires"),),
+    "bilibili": (_signed("upsig", "deadline"),),
     "cloudflare_token": (
-        (tuple(_param(name, _EPOCH_10 + "-" + _base64(20)) for name in ("verify", "hmac", "mac")),),
+        (tuple(_param(name, _EPOCH + "-" + _base64(20)) for name in ("verify", "hmac", "mac")),),
     ),
     "cloudflare_images": (
         (("/imagedelivery", "//imagedelivery.net/"), (_param("sig"),), (_param("exp", "[1-9]"),)),
@@ -143,7 +212,7 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
     "fastly": (
         (
             (
-                _param("token", _EPOCH_10 + "_" + _base64(20)),
+                _param("token", _EPOCH + "_" + _base64(20)),
                 _param("token", _HEX_EPOCH + "_" + _base64(20)),
                 _param("token", "0x" + _hex(8) + "_" + _base64(20)),
             ),
@@ -157,17 +226,19 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
     "keycdn": (((_param("token", _name(16)),), (_param("expire", _EPOCH),)),),
     "nginx_secure_link": (
         ((_param("md5", _base64(20)),), (_param("expires", _EPOCH),)),
-        ((_param("st", _base64(20)),), (_param("e", _EPOCH_10),)),
+        ((_param("st", _base64(20)),), (_param("e", _EPOCH),)),
         (tuple(f"/{form}/[1-4]{_digits(9)}/" for form in (_hex(32), _name(22), _name(22) + "==")),),
     ),
-    "lighttpd_secdownload": ((tuple(form + _HEX_EPOCH + "/" for form in _HASH_SEGMENT),),),
-    "limelight_mediavault": (((_param("h", _hex(32)),), (_param("e", _EPOCH_10),)),),
+    "lighttpd_secdownload": ((tuple(form + _PATH_EPOCH + "/" for form in _HASH_SEGMENT),),),
+    "limelight_mediavault": (((_param("h", _hex(32)),), (_param("e", _EPOCH),)),),
     "wowza": (((_param("wowzatokenhash"),),),),
     "cdn77": (
-        ((_param("secure", _base64(20) + "*," + _EPOCH_10),),),
-        (("/" + _name(20) + "*," + _EPOCH_10 + "/",),),
+        ((_param("secure", _base64(20) + "*," + _EPOCH),),),
+        (("/" + _name(20) + "*," + _EPOCH + "/",),),
     ),
     "imgix": (((".imgix.net/", f"{_START}ixlib=", f"{_START}ixid="), (_param("expires", _EPOCH),)),),
+    "imagekit": (_signed("ik-s", "ik-t"),),
+    "pixelbin": (_signed("pbs", "pbe"),),
     "bytescale": ((("//upcdn.io/",), (_param("sig", _name(16)),), (_param("exp", "[1-9]"),)),),
     "discord": (((_param("hm", _hex(16)),), (_param("ex", _HEX_EPOCH),)),),
     "meta": (((_param("oh", _name(4)),), (_param("oe", _HEX_EPOCH),)),),
@@ -184,14 +255,20 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
             (_param("lsig"), _param("sparams"), ".googlevideo.com/", ".youtube.com/", ".googleusercontent.com/"),
             (_param("sig"), _param("lsig"), _param("signature")),
         ),
-        (("/expire/" + _EPOCH_10 + "/*sig/",),),
+        (tuple(f"/expire/{_EPOCH}/*/{name}/" + "[^/]" * 10 for name in ("sig", "lsig", "signature")),),
     ),
     "runway_upload": ((("runway://[0-9a-z]",),),),
-    "vimeo": ((("/" + _EPOCH_10 + "-0x" + _hex(40),),),),
-    "linkedin": (((".licdn.com/",), (_param("e", _EPOCH),), (_param("t"),)),),
-    "reddit_video": (((_param("a", _EPOCH_10 + "," + _base64(20)),),),),
+    "vimeo": ((("/" + _EPOCH + "-0x" + _hex(40),),),),
+    "linkedin": ((_on("licdn.com"), *_signed("t", "e")),),
+    "patreon": (_signed("token-hash", "token-time"),),
+    "ittybit": ((_on("ittybit.net", "ittybit.com"), *_signed("signature", "expiry")),),
+    "notion": (_signed("signature", "expirationtimestamp"),),
+    "reddit_video": (((_param("a", _EPOCH + "," + _base64(20)),),),),
     "airtable": ((("airtableusercontent.com/*/" + _digits(13) + "/",),),),
-    "twitch": (((_param("sig", _hex(16)),), (_param("token", "%7b"), _param("token", "{"))),),
+    "twitch": (
+        ((_param("sig", _hex(16)),), _any("token", ("%7b", "{"))),
+        ((_param("nauthsig", _hex(16)),), _any("nauth", ("%7b", "{"))),
+    ),
     "filestack": (((_param("policy", "eyj"),), (_param("signature", _hex(16)),)),),
     "github_raw": ((("//raw.githubusercontent.com/",), (_param("token"),)),),
     "dropbox_temporary": ((("dropboxusercontent.com/cd/", "dropboxusercontent.com/apitl/"),),),
@@ -216,6 +293,8 @@ NOT_GUARDED = {
     "userinfo": "a password before an @ does not die; the scan finds it",
     "telegram_bot": "a key without an end; the scan finds it",
     "webhook": "a secret address without an end; the scan finds it",
+    "azure_functions": "a key without an end; the scan finds it",
+    "azure_logic_apps": "a signature without an end; the scan finds it",
 }
 """Schemes that only the scan finds, and why."""
 
