@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlmodel import update
+from sqlmodel import select, update
 
 from tests.legacy.making import NOW, catalog_in, database_url, fill, findings, run, signed, source_of
-from video_assets.catalog import Catalog
-from video_assets.catalog.legacy import FindingState, LegacyFinding
-from video_assets.legacy.batches import findings_of, open_batches, plan_batches
+from video_assets.catalog import Catalog, MediaState
+from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFile, LegacyFinding
+from video_assets.legacy.batches import findings_of, next_batch, plan_batches
 from video_assets.legacy.config import Source
 from video_assets.legacy.inventory import take_inventory
 
@@ -105,8 +105,73 @@ def test_the_order_follows_the_clock(url: str, catalog: Catalog) -> None:
     source = rows(url, {1: [NOW + HOURS], 2: [NOW + 5 * HOURS], 3: [NOW + 8 * HOURS]})
     take_inventory(catalog, source)
     plan_batches(catalog, source.name, size=1, now=NOW)
-    later = open_batches(catalog, source.name, now=NOW + 2 * HOURS)
-    assert [batch.key[-1] for batch in later] == ["2", "3", "1"]  # the first has died meanwhile
+    later = NOW + 2 * HOURS
+    assert order_of_work(catalog, source.name, later) == ["2", "3", "1"]  # the first has died meanwhile
+    plan = plan_batches(catalog, source.name, size=1, now=later)
+    assert [batch.key[-1] for batch in plan.open] == ["2", "3", "1"]
+
+
+def order_of_work(catalog: Catalog, source: str, now: datetime) -> list[str]:
+    """The last digit of each batch's key, as one who works them off one by one gets them."""
+    done: list[str] = []
+    while batch := next_batch(catalog, source, besides=done, now=now):
+        done.append(batch.key)
+    return [key[-1] for key in done]
+
+
+def test_the_next_batch_is_the_first_of_the_plan(url: str, catalog: Catalog) -> None:
+    deaths = {1: [NOW - 5 * HOURS], 2: [NOW + 9 * HOURS], 3: [None], 4: [NOW + 2 * HOURS, None], 5: [NOW - HOURS]}
+    source = rows(url, deaths)
+    take_inventory(catalog, source)
+    plan = plan_batches(catalog, source.name, size=1, now=NOW)
+    assert order_of_work(catalog, source.name, NOW) == [batch.key[-1] for batch in plan.open]
+    _set(catalog, plan.open[0].key, FindingState.REWRITTEN)
+    first = next_batch(catalog, source.name, now=NOW)
+    assert first == plan.open[1], "one that turns out to be done is closed on the way"
+    with catalog.read() as session:
+        assert session.get_one(LegacyBatch, plan.open[0].key).done_at is not None
+
+
+def test_a_file_that_is_safe_has_no_deadline_any_more(url: str, catalog: Catalog) -> None:
+    source = rows(url, {1: [NOW + HOURS], 2: [NOW + 5 * HOURS]})
+    take_inventory(catalog, source)
+    [first, second] = plan_batches(catalog, source.name, size=1, now=NOW).open
+    with catalog.write() as session:
+        file_id = session.exec(select(LegacyFinding.file_id).where(LegacyFinding.batch == first.key)).one()
+        session.get_one(LegacyFile, file_id).state = MediaState.STORED
+    _set(catalog, first.key, FindingState.SAVED)
+    plan = plan_batches(catalog, source.name, size=1, now=NOW)
+    assert [(batch.key, batch.next_deadline_at) for batch in plan.open] == [
+        (second.key, NOW + 5 * HOURS),
+        (first.key, None),
+    ]
+
+
+def test_a_batch_knows_when_a_provider_can_be_asked_for_its_dead_links(url: str, catalog: Catalog) -> None:
+    source = rows(url, {1: [NOW - 5 * HOURS], 2: [NOW - 2 * HOURS], 3: [NOW + HOURS], 4: [NOW - HOURS]})
+    take_inventory(catalog, source)
+    plan_batches(catalog, source.name, size=1, now=NOW)
+
+    def job(row: int, **values: object) -> None:
+        with catalog.write() as session:
+            ids = select(LegacyFinding.file_id).where(LegacyFinding.row_key == f"[{row}]")
+            session.execute(update(LegacyFile).where(LegacyFile.id.in_(ids)).values(**values))  # type: ignore[attr-defined]
+
+    for row, provider in ((1, "runway"), (2, "runway"), (3, "runway"), (4, "nobody")):
+        job(row, provider=provider, task_id=f"task-{row}")
+    job(2, next_attempt_at=NOW + 3 * HOURS)
+
+    def known() -> dict[int, datetime | None]:
+        open_ = plan_batches(catalog, source.name, size=1, refreshing=["runway", "luma"], now=NOW).open
+        with catalog.read() as session:
+            stored = {batch.key: batch.revive_at for batch in session.exec(select(LegacyBatch))}
+        assert stored == {batch.key: batch.revive_at for batch in open_}
+        return {json.loads(findings_for(catalog, key)[0].row_key)[0]: at for key, at in stored.items()}
+
+    assert known() == {1: NOW - 5 * HOURS, 2: NOW + 3 * HOURS, 3: None, 4: None}
+    assert {batch.revive_at for batch in plan_batches(catalog, source.name, now=NOW).open} == {None}
+    job(1, state=MediaState.LOST)
+    assert known()[1] is None, "who is lost is not asked for again"
 
 
 def test_a_new_urgent_finding_gets_a_batch_that_comes_first(url: str, catalog: Catalog) -> None:

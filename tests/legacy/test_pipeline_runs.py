@@ -13,10 +13,13 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 from cryptography.fernet import Fernet
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from sqlalchemy import update
 from sqlmodel import select
 
 from tests.world import World, media_server
+from video_assets.catalog import MediaState
 from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
 from video_assets.definitions import build_defs
@@ -31,6 +34,14 @@ from video_assets.pipeline.legacy import BATCH_TAG, PRIORITY_TAG, SOURCE_TAG
 from video_assets.pipeline.partitions import add_keys, legacy_batches, legacy_sources
 
 NAME = "cards"
+ORIGIN = RemoteJobOrigin(
+    RemoteRepositoryOrigin(
+        InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="video_assets.definitions")),
+        "__repository__",
+    ),
+    "__ASSET_JOB",
+)
+"""Where Dagster finds the code of a run that waits in its queue."""
 
 
 @pytest.fixture
@@ -201,7 +212,7 @@ def test_the_sensor_shows_partitions_and_starts_what_dies_first(
             row.first_deadline_at = now + timedelta(hours=hours.get(row.key, 200))
     runs = tick(world, instance).run_requests or []
     assert [run.partition_key for run in runs] == [keys[-1], keys[0]]
-    assert [run.tags[PRIORITY_TAG] for run in runs] == ["5", "0"]
+    assert [run.tags[PRIORITY_TAG] for run in runs] == ["5", "4"]
     assert {run.tags[SOURCE_TAG] for run in runs} == {NAME}
     assert runs[0].tags[BATCH_TAG] == keys[-1]
     again = tick(world, instance).run_requests or []
@@ -223,31 +234,86 @@ def test_a_batch_goes_on_dying_after_its_first_link_has_died(
         assert session.get_one(LegacyBatch, key).first_deadline_at == soon
 
 
-def test_a_batch_that_a_backfill_has_in_the_queue_is_only_asked_for_when_it_deserves_a_better_place(
+def queue_run(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus = dg.DagsterRunStatus.QUEUED, **tags: str
+) -> str:
+    """A run of ``legacy_rescue`` as a backfill from Dagster's UI makes it; its id."""
+    run_id = str(uuid4())
+    instance.run_storage.add_run(
+        dg.DagsterRun(
+            job_name="__ASSET_JOB",
+            run_id=run_id,
+            tags={name.replace("__", "/"): value for name, value in tags.items()},
+            asset_selection=frozenset({dg.AssetKey("legacy_rescue")}),
+            status=status,
+            remote_job_origin=ORIGIN,
+        )
+    )
+    return run_id
+
+
+def place_of(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.tags.get(PRIORITY_TAG)
+
+
+def test_a_backfill_from_the_ui_gets_its_places_in_the_queue_from_the_deadlines(
     world: World, instance: dg.DagsterInstance
 ) -> None:
-    keys = [f"{NAME}:{number:06}" for number in (1, 2, 3)]
+    keys = [f"{NAME}:{number:06}" for number in range(1, 7)]
     add_keys(instance, keys, legacy_batches)
-    ranged = {legacy_sensors.RANGE_START: keys[0], legacy_sensors.RANGE_END: keys[1], PRIORITY_TAG: "-10"}
-    asset = frozenset({dg.AssetKey("legacy_rescue")})
-    for tags, selection, status in (
-        (ranged, asset, dg.DagsterRunStatus.NOT_STARTED),
-        ({"dagster/partition": keys[2], PRIORITY_TAG: "0"}, asset, dg.DagsterRunStatus.STARTED),
-        ({"dagster/partition": keys[2], PRIORITY_TAG: "9"}, asset, dg.DagsterRunStatus.SUCCESS),
-        ({"dagster/partition": "video-1"}, frozenset({dg.AssetKey("hosted_video")}), dg.DagsterRunStatus.STARTED),
-    ):
-        instance.run_storage.add_run(
-            dg.DagsterRun(
-                job_name="__ASSET_JOB", run_id=str(uuid4()), tags=tags, asset_selection=selection, status=status
-            )
-        )
-    assert legacy_sensors.under_way(instance, keys) == {keys[0]: -10, keys[1]: -10, keys[2]: 0}
+    hours = dict(zip(keys, (200.0, 200.0, 5.0, 200.0, 0.5, 200.0), strict=True))
     with world.services.catalog.write() as session:
         for number, key in enumerate(keys, 1):
-            deadline = utc_now() + timedelta(hours=5)
+            deadline = utc_now() + timedelta(hours=hours[key])
             session.add(LegacyBatch(key=key, source=NAME, number=number, first_deadline_at=deadline))
+    tags = {"dagster__backfill": "abc", "dagster__asset_partition_range_start": keys[0]}
+    far = queue_run(instance, dagster__asset_partition_range_end=keys[1], **tags)
+    soon = queue_run(instance, dagster__backfill="abc", dagster__partition=keys[2])
+    chosen = queue_run(instance, dagster__backfill="abc", dagster__partition=keys[3], dagster__priority="3")
+    dying = queue_run(instance, dagster__backfill="abc", dagster__partition=keys[4])
+    working = queue_run(instance, dg.DagsterRunStatus.STARTED, dagster__partition=keys[5])
     runs = tick(world, instance).run_requests or []
-    assert [run.partition_key for run in runs] == keys[:2], "the third one works already"
+    assert [place_of(instance, run) for run in (far, soon, chosen, dying)] == ["-10", "3", "3", "4"]
+    assert place_of(instance, working) is None, "what works has left the queue"
+    assert [(run.partition_key, run.tags[PRIORITY_TAG]) for run in runs] == [(keys[4], "5")]
+    with world.services.catalog.write() as session:
+        session.get_one(LegacyBatch, keys[0]).first_deadline_at = utc_now() + timedelta(hours=2)
+    tick(world, instance)
+    assert place_of(instance, far) == "4", "it climbs as its deadline comes near"
+
+
+def test_dead_links_that_the_provider_brings_back_are_saved_without_a_person(
+    world: World, defs: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    materialise(defs, instance, "take_legacy_inventory", NAME)
+    [key] = shown(instance)
+    gone = utc_now() - timedelta(minutes=1)
+    with world.services.catalog.write() as session:
+        # What still lives is of no interest here; what a provider knows is dead.
+        session.execute(update(LegacyFile).values(deadline_at=gone))
+        session.execute(
+            update(LegacyFile).where(LegacyFile.task_id.is_(None)).values(deadline_at=None)  # type: ignore[union-attr]
+        )
+        session.get_one(LegacyBatch, key).first_deadline_at = gone
+    [run] = tick(world, instance).run_requests or []
+    assert (run.partition_key, run.tags[PRIORITY_TAG]) == (key, "-20")
+    assert (tick(world, instance).run_requests or []) == [], "asked for once; the next time after a pause"
+    with world.services.catalog.write() as session:
+        assert session.get_one(LegacyBatch, key).revivals == 1
+        session.get_one(LegacyBatch, key).revived_at = utc_now() - timedelta(hours=1)
+    [again] = tick(world, instance).run_requests or []
+    assert again.run_key != run.run_key, "a run that died is asked for again"
+    assert materialise(defs, instance, "rescue_legacy_batch", key).success
+    with world.services.catalog.read() as session:
+        asked = session.exec(select(LegacyFile).where(LegacyFile.task_id.is_not(None))).all()  # type: ignore[union-attr]
+        assert session.get_one(LegacyBatch, key).revive_at is None
+    assert [file.state for file in asked].count(MediaState.STORED) > 0
+    assert MediaState.PENDING not in [file.state for file in asked]
+    with world.services.catalog.write() as session:
+        session.get_one(LegacyBatch, key).revived_at = utc_now() - timedelta(days=30)
+    assert (tick(world, instance).run_requests or []) == [], "nothing is left to ask"
 
 
 def test_partitions_that_were_deleted_come_back_and_never_exceed_their_bound(

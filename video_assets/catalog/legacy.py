@@ -167,6 +167,15 @@ class LegacyBatch(SQLModel, table=True):
     number: int
     findings: int = 0
     first_deadline_at: datetime | None = _moment(index=True)
+    """When the first of its links that live dies; of files that are not durable yet."""
+    unknown: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    """Places of such files of which nobody knows when their link dies."""
+    revive_at: datetime | None = _moment()
+    """From when on a provider can be asked for its dead links; None when there is nothing to ask."""
+    revivals: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    """Runs that were asked for because of that, and …"""
+    revived_at: datetime | None = _moment()
+    """… when the last of them was."""
     done_at: datetime | None = _moment()
     created_at: datetime = _now()
 

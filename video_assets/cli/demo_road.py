@@ -45,10 +45,10 @@ from video_assets.legacy.processing import Mode, process_batch
 from video_assets.legacy.proof import prove_row, verify, verify_against
 from video_assets.legacy.report import build_report
 from video_assets.legacy.report_forms import advice_sentences
+from video_assets.legacy.resurrection import askable
 from video_assets.legacy.standing_guard import install_guard, remove_guard
 from video_assets.legacy.undo import Selection
 from video_assets.legacy.writing_config import source_toml
-from video_assets.providers import configured
 from video_assets.services import Services, open_services
 from video_assets.settings import Settings
 
@@ -192,14 +192,10 @@ class Road:
         )
 
     def _report(self, services: Services, sources: Sequence[Source]) -> None:
-        names = set(configured(self._settings))
+        refreshing = askable(services.provider)
         shown = table("at risk in", ">files", ">places", ">dead", ">< 24 h", ">later", ">refreshable", "forecast")
         for source in sources:
-            report = build_report(
-                services.catalog,
-                source,
-                can_refresh=lambda name: name in names and services.provider(name).refreshes != "no",
-            )
+            report = build_report(services.catalog, source, can_refresh=refreshing.__contains__)
             buckets = report.buckets
             shown.add_row(
                 *map(cell, (source.name, report.files, report.places, buckets["dead"])),

@@ -39,8 +39,9 @@ from video_assets.legacy.proposing import propose, propose_folder
 from video_assets.legacy.report import BUCKET_TITLES, AtRisk, Bucket, build_report
 from video_assets.legacy.report_forms import advice_sentences, report_csv, report_document
 from video_assets.legacy.report_html import report_html
+from video_assets.legacy.resurrection import askable
 from video_assets.legacy.writing_config import source_toml
-from video_assets.providers import configured, get_provider
+from video_assets.providers import get_provider
 from video_assets.settings import Settings, get_settings
 from video_assets.transfer.download import Downloader, DownloadPolicy
 
@@ -244,7 +245,8 @@ def inventory_command(
 ) -> None:
     """Record every temporary URL of the sources in the catalog. Reads only; may be stopped and started again."""
     chosen = load(config, sources)
-    catalog = open_catalog(get_settings())
+    settings = get_settings()
+    catalog = open_catalog(settings)
     budget = None if minutes is None else timedelta(minutes=minutes)
     reports = []
     for source in chosen:
@@ -260,7 +262,7 @@ def inventory_command(
             report = take_inventory(catalog, source, budget=budget, full=full, on_progress=progress)
         except SourceError as exc:
             raise Stop(exc) from None
-        plan_batches(catalog, source.name, size=source.batch_size)
+        plan_batches(catalog, source.name, size=source.batch_size, refreshing=_refreshing(settings))
         reports.append(report)
         if not as_json:
             _show_inventory(report)
@@ -344,12 +346,12 @@ def report_command(
         note(f"Wrote {csv}")
 
 
+def _refreshing(settings: Settings) -> tuple[str, ...]:
+    return askable(lambda name: get_provider(name, settings))
+
+
 def _report(catalog: Catalog, source: Source, settings: Settings, sample: int) -> AtRisk:
-    names = set(configured(settings))
-
-    def can_refresh(name: str) -> bool:
-        return name in names and get_provider(name, settings).refreshes != "no"
-
+    can_refresh = _refreshing(settings).__contains__
     if not sample:
         return build_report(catalog, source, can_refresh=can_refresh)
     with Downloader(DownloadPolicy.from_settings(settings)) as downloader:

@@ -25,11 +25,12 @@ from video_assets.cli.output import (
     size_text,
     table,
 )
-from video_assets.legacy.batches import OpenBatch, open_batches, plan_batches
+from video_assets.legacy.batches import OpenBatch, next_batch, plan_batches
 from video_assets.legacy.bring_your_own import bring_your_own
 from video_assets.legacy.config import FILE_NAME, Source
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.processing import BatchReport, Mode, Progress, process_batch
+from video_assets.legacy.resurrection import askable
 from video_assets.services import Services, open_services
 from video_assets.settings import get_settings
 
@@ -183,9 +184,11 @@ def run_source(
     """Work the open batches of a source off, in the order of dying as it stands each time. Raises SourceError."""
     run = f"run-{utc_now():%Y%m%dT%H%M%S}-{source.name}"
     report = RunReport(source.name, mode, run)
-    plan_batches(services.catalog, source.name, size=source.batch_size)
+    refreshing = askable(services.provider)
+    plan_batches(services.catalog, source.name, size=source.batch_size, refreshing=refreshing)
     done: set[str] = set()
-    while batch := _next(services, source, done):
+    # The most urgent batch that this run has not worked yet: links die while others are saved.
+    while batch := next_batch(services.catalog, source.name, besides=done, refreshing=refreshing):
         done.add(batch.key)
         if not quiet and mode is not Mode.DRY_RUN:
             note(f"{batch.key}: {batch.findings:,} findings, {_when(batch)}")
@@ -209,11 +212,6 @@ def run_source(
         if most is not None and len(done) >= most:
             break
     return report
-
-
-def _next(services: Services, source: Source, done: set[str]) -> OpenBatch | None:
-    """The most urgent batch that this run has not worked yet; links die while others are saved."""
-    return next((b for b in open_batches(services.catalog, source.name) if b.key not in done), None)
 
 
 def _when(batch: OpenBatch) -> str:

@@ -16,6 +16,7 @@ from video_assets.cli.proof import row_key
 from video_assets.legacy.batches import plan_batches
 from video_assets.legacy.config import FILE_NAME, Source
 from video_assets.legacy.errors import SourceError
+from video_assets.legacy.resurrection import askable
 from video_assets.legacy.standing_guard import installed_guards
 from video_assets.legacy.undo import Selection, UndoReport, redo, undo_rewrites
 from video_assets.services import Services, open_services
@@ -147,5 +148,6 @@ def redo_command(
 def redo_source(services: Services, source: Source, selection: Selection | None = None) -> int:
     """Put what was undone back to work; returns how many places."""
     count = redo(services.catalog, source.name, selection)
-    plan_batches(services.catalog, source.name, size=source.batch_size)
+    refreshing = askable(services.provider)
+    plan_batches(services.catalog, source.name, size=source.batch_size, refreshing=refreshing)
     return count

@@ -7,17 +7,17 @@ rewritten once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 from sqlmodel import select as select_model
 
-from video_assets.catalog import Catalog
+from video_assets.catalog import Catalog, MediaState
 from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
 
@@ -38,9 +38,12 @@ class OpenBatch:
     findings: int
     """With work left."""
     next_deadline_at: datetime | None
-    """When the first of its links that still live dies; None when no such time is known."""
+    """When the first of its links that still live dies, of files that are not durable yet; None when no such
+    time is known."""
     unknown: int
     """Findings of which nobody knows when their link dies."""
+    revive_at: datetime | None = None
+    """From when on a provider can be asked for its dead links (often long since); None when none can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +58,74 @@ class BatchPlan:
     """Every batch with work left, in the order in which to work."""
 
 
-def plan_batches(catalog: Catalog, source: str, *, size: int = 1000, now: datetime | None = None) -> BatchPlan:
+def plan_batches(
+    catalog: Catalog,
+    source: str,
+    *,
+    size: int = 1000,
+    refreshing: Collection[str] = (),
+    now: datetime | None = None,
+) -> BatchPlan:
     """Cut findings without a batch into batches, close what is done, and order what is open.
 
     Living links come first, soonest death first; then links whose end nobody knows; then dead ones, which cannot
-    die again. What counts is the longest-lived link of a file. Memory is bounded; safe to repeat after a kill.
+    die again. What counts is the longest-lived link of a file. ``refreshing`` names the providers that can be
+    asked for fresh links. Memory is bounded; safe to repeat after a kill.
     """
     moment = now or utc_now()
     new = _cut(catalog, source, size, moment)
     with catalog.write() as session:
-        open_ = _look(session, source, moment)
+        open_ = _look(session, source, refreshing, moment)
         closed = _close(session, source, {batch.key for batch in open_}, moment)
         for batch in open_:
-            session.execute(
-                update(LegacyBatch)
-                .where(col(LegacyBatch.key) == batch.key)
-                .values(first_deadline_at=batch.next_deadline_at, done_at=None),
-                execution_options={"synchronize_session": False},
-            )
+            _note(session, batch)
     return BatchPlan(new, closed, open_)
 
 
-def open_batches(catalog: Catalog, source: str, *, now: datetime | None = None) -> list[OpenBatch]:
-    """Every batch with work left, in the order in which to work, as deadlines stand now."""
-    with catalog.read() as session:
-        return _look(session, source, now or utc_now())
+def next_batch(
+    catalog: Catalog,
+    source: str,
+    *,
+    besides: Collection[str] = (),
+    refreshing: Collection[str] = (),
+    now: datetime | None = None,
+) -> OpenBatch | None:
+    """The batch to work now, those in ``besides`` left out; None when there is no other.
+
+    What batches say of themselves is trusted, save for those whose first deadline has passed: they are counted
+    anew. So the question costs a line per open batch, and not one per finding.
+    """
+    moment = now or utc_now()
+    is_open = and_(col(LegacyBatch.source) == source, col(LegacyBatch.done_at).is_(None))
+    first = col(LegacyBatch.first_deadline_at)
+    with catalog.write() as session:
+        for key in session.scalars(select(col(LegacyBatch.key)).where(is_open, first <= moment)).all():
+            note_batch(session, source, key, refreshing=refreshing, now=moment)
+        order = select(col(LegacyBatch.key)).where(is_open).order_by(
+            case((first.is_not(None), 0), (col(LegacyBatch.unknown) > 0, 1), else_=2),
+            first,
+            col(LegacyBatch.number),
+        )  # fmt: skip
+        for key in session.scalars(order).all():
+            if key not in besides:
+                batch = note_batch(session, source, key, refreshing=refreshing, now=moment)
+                if batch is not None:
+                    return batch
+    return None
+
+
+def note_batch(
+    session: Session, source: str, key: str, *, refreshing: Collection[str], now: datetime | None = None
+) -> OpenBatch | None:
+    """Write down how a batch stands now, in this transaction; None, and closed, when nothing is left to do."""
+    moment = now or utc_now()
+    for batch in _look(session, source, refreshing, moment, key=key):
+        _note(session, batch)
+        return batch
+    row = session.get(LegacyBatch, key)
+    if row is not None and row.done_at is None:
+        row.done_at = moment
+    return None
 
 
 def findings_of(session: Session, key: str, *, now: datetime | None = None) -> Sequence[LegacyFinding]:
@@ -199,34 +245,61 @@ def _write(catalog: Catalog, source: str, batches: Sequence[tuple[str, list[str]
                 )
 
 
-def _look(session: Session, source: str, now: datetime) -> list[OpenBatch]:
+def _look(
+    session: Session, source: str, refreshing: Collection[str], now: datetime, *, key: str | None = None
+) -> list[OpenBatch]:
+    """Open batches (or the one called ``key``), counted, in the order in which to work."""
     deadline = col(LegacyFile.deadline_at)
-    living = func.min(case((deadline > now, deadline)))
-    rows = session.execute(
+    wanted = col(LegacyFile.state) == MediaState.PENDING
+    can_ask = and_(
+        wanted,
+        deadline <= now,
+        col(LegacyFile.task_id).is_not(None),
+        col(LegacyFile.provider).in_(list(refreshing)),
+    )
+    due = func.coalesce(col(LegacyFile.next_attempt_at), deadline)
+    statement = (
         select(
             col(LegacyFinding.batch),
             col(LegacyBatch.number),
             func.count(),
-            living,
-            func.sum(case((deadline.is_(None), 1), else_=0)),
+            func.min(case((and_(wanted, deadline > now), deadline))),
+            func.sum(case((and_(wanted, deadline.is_(None)), 1), else_=0)),
+            func.min(case((can_ask, due))),
         )
         .join(LegacyFile, col(LegacyFile.id) == col(LegacyFinding.file_id))
         .join(LegacyBatch, col(LegacyBatch.key) == col(LegacyFinding.batch))
         .where(col(LegacyFinding.source) == source, col(LegacyFinding.state).in_(OPEN_STATES))
         .group_by(col(LegacyFinding.batch), col(LegacyBatch.number))
-    ).all()
+    )
+    if key is not None:
+        statement = statement.where(col(LegacyFinding.batch) == key)
     found = [
-        OpenBatch(str(key), number, count, next_deadline, int(unknown))
-        for key, number, count, next_deadline, unknown in rows
+        OpenBatch(str(name), number, count, next_deadline, int(unknown), revive_at)
+        for name, number, count, next_deadline, unknown, revive_at in session.execute(statement)
     ]
-    far = datetime.max.replace(tzinfo=now.tzinfo)
-    return sorted(
-        found,
-        key=lambda batch: (
-            batch.next_deadline_at is None and not batch.unknown,
-            batch.next_deadline_at or far,
-            batch.number,
+    return sorted(found, key=_order)
+
+
+def _order(batch: OpenBatch) -> tuple[bool, datetime, int]:
+    return (
+        batch.next_deadline_at is None and not batch.unknown,
+        batch.next_deadline_at or datetime.max.replace(tzinfo=UTC),
+        batch.number,
+    )
+
+
+def _note(session: Session, batch: OpenBatch) -> None:
+    session.execute(
+        update(LegacyBatch)
+        .where(col(LegacyBatch.key) == batch.key)
+        .values(
+            first_deadline_at=batch.next_deadline_at,
+            unknown=batch.unknown,
+            revive_at=batch.revive_at,
+            done_at=None,
         ),
+        execution_options={"synchronize_session": False},
     )
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from sqlmodel import col, func, select
 
 from video_assets.catalog import Catalog, MediaState
-from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFile, LegacyFinding
+from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.batches import OPEN_STATES, findings_of
+from video_assets.legacy.batches import findings_of, note_batch
 from video_assets.legacy.blobs import read_blob
 from video_assets.legacy.config import Source
 from video_assets.legacy.diffs import row_diff
@@ -31,7 +31,7 @@ from video_assets.legacy.files import LegacyRescuer, OpenLocal, storage_key
 from video_assets.legacy.ledger import Images, expire_images
 from video_assets.legacy.planning import PlannedRow, Planner, durable_copy, load_work, rows_of
 from video_assets.legacy.reconciling import mark
-from video_assets.legacy.resurrection import path_name
+from video_assets.legacy.resurrection import askable, path_name
 from video_assets.legacy.rewriting import RewriteObserver, Rewriter, RewriteReport
 from video_assets.legacy.scanning import BLOB_SCHEME, FOLDER_SCHEME
 from video_assets.legacy.tables import decode_key
@@ -158,7 +158,7 @@ def process_batch(
                     on_diff(row_diff(planned))
         elif mode is Mode.EMIT_SQL and source.kind == "database":
             report.emitted = _emit(services, source, batch_key, sql_path)
-    _conclude(services.catalog, batch_key, report)
+    _conclude(services, source.name, report)
     report.seconds = time.monotonic() - started
     return report
 
@@ -318,16 +318,14 @@ def _foreseen(file: LegacyFile, storage: DurableStorage) -> Durable | None:
     return Durable(file.id, storage.public_url(key), key, storage.bucket, key.rpartition("/")[2])
 
 
-def _conclude(catalog: Catalog, batch: str, report: BatchReport) -> None:
-    """Count where the findings stand, and close the batch when nothing is left to do."""
-    with catalog.write() as session:
+def _conclude(services: Tools, source: str, report: BatchReport) -> None:
+    """Count where the findings stand, and write down how the batch does; it is closed when nothing is left."""
+    refreshing = askable(services.provider)
+    with services.catalog.write() as session:
         statement = (
             select(LegacyFinding.state, func.count())
-            .where(LegacyFinding.batch == batch)
+            .where(LegacyFinding.batch == report.batch)
             .group_by(col(LegacyFinding.state))
         )
         report.findings.update({str(state): count for state, count in session.exec(statement)})
-        report.is_done = not any(report.findings[state] for state in OPEN_STATES)
-        row: LegacyBatch | None = session.get(LegacyBatch, batch)
-        if row is not None and report.is_done and row.done_at is None:
-            row.done_at = utc_now()
+        report.is_done = note_batch(session, source, report.batch, refreshing=refreshing) is None

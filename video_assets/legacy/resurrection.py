@@ -15,8 +15,16 @@ from sqlmodel import Session, col, select
 
 from video_assets.catalog.legacy import LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
-from video_assets.providers import UnknownProvider
-from video_assets.providers.base import JobSnapshot, JobState, OfferedOutput, Provider, ProviderError, TaskUnknown
+from video_assets.providers import PROVIDERS, UnknownProvider
+from video_assets.providers.base import (
+    JobSnapshot,
+    JobState,
+    Misconfigured,
+    OfferedOutput,
+    Provider,
+    ProviderError,
+    TaskUnknown,
+)
 from video_assets.transfer.cargo import MEDIA_KINDS, LinkGone, LinkUnavailable
 from video_assets.urls import classify, fingerprint
 
@@ -48,6 +56,19 @@ class Wanted:
     """Its place among the source's files of the same job and family, from 0 …"""
     siblings: int = 1
     """… and how many those are."""
+
+
+def askable(get_provider: GetProvider) -> tuple[str, ...]:
+    """Names of the providers that can be asked for fresh links here: they give them, and their key is set."""
+    names: list[str] = []
+    for name in PROVIDERS:
+        try:
+            provider = get_provider(name)
+        except Misconfigured:
+            continue
+        if provider.has_key and provider.refreshes != "no":
+            names.append(name)
+    return tuple(names)
 
 
 def fresh_link(wanted: Wanted, get_provider: GetProvider) -> FreshLink:

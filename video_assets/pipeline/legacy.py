@@ -15,6 +15,7 @@ from video_assets.legacy.errors import ConfigurationInvalid, SourceError
 from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.processing import BatchReport, Mode, process_batch
 from video_assets.legacy.proof import make_proof
+from video_assets.legacy.resurrection import askable
 from video_assets.legacy.signing import SigningKeyUnusable, load_signing_key
 from video_assets.pipeline import legacy_reports
 from video_assets.pipeline.instance_storage import scan_instance
@@ -80,7 +81,8 @@ def legacy_findings(context: dg.AssetExecutionContext, services: ServicesParam) 
         raise failure(source.name, str(exc), "What was read is kept; materialise the partition again.") from None
     for problem in report.problems:
         context.log.warning(problem)
-    plan = plan_batches(services.catalog, source.name, size=source.batch_size)
+    refreshing = askable(services.provider)
+    plan = plan_batches(services.catalog, source.name, size=source.batch_size, refreshing=refreshing)
     new = show_batches(context.instance, [batch.key for batch in plan.open])
     context.log.info(f"{report.rows} rows read, {report.new_findings} new findings, {new} new batches")
     return dg.MaterializeResult(metadata=legacy_reports.inventory_metadata(services, source, report, plan))

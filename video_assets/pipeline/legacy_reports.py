@@ -15,10 +15,10 @@ from video_assets.legacy.batches import BatchPlan
 from video_assets.legacy.config import Source
 from video_assets.legacy.inventory import InventoryReport
 from video_assets.legacy.processing import BatchReport
-from video_assets.legacy.report import BUCKET_TITLES, AtRisk, Bucket, CanRefresh, build_report
+from video_assets.legacy.report import BUCKET_TITLES, AtRisk, Bucket, build_report
 from video_assets.legacy.report_forms import advice_sentences, report_document
+from video_assets.legacy.resurrection import askable
 from video_assets.legacy.scan_results import CLASSES
-from video_assets.providers import UnknownProvider
 from video_assets.services import Services
 from video_assets.urls import redact
 
@@ -46,23 +46,12 @@ def inventory_metadata(services: Services, source: Source, report: InventoryRepo
     }
     if report.problems:
         found["left_out"] = dg.MetadataValue.json([redact(problem) for problem in report.problems])
-    found |= risk_metadata(build_report(services.catalog, source, can_refresh=refreshing(services)))
+    refreshing = askable(services.provider)
+    found |= risk_metadata(build_report(services.catalog, source, can_refresh=refreshing.__contains__))
     deadlines = [batch.next_deadline_at for batch in plan.open if batch.next_deadline_at is not None]
     if deadlines:
         found["first_link_dies_at"] = dg.MetadataValue.timestamp(min(deadlines))
     return found
-
-
-def refreshing(services: Services) -> CanRefresh:
-    """Whether a provider, by name, gives fresh links here."""
-
-    def gives(name: str) -> bool:
-        try:
-            return services.provider(name).refreshes != "no"
-        except UnknownProvider:
-            return False
-
-    return gives
 
 
 def risk_metadata(report: AtRisk) -> Metadata:
