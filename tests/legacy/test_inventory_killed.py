@@ -56,7 +56,7 @@ def test_the_processes_of_a_killed_inventory_end_with_it_and_the_next_one_finish
     url = database_url(request, "sqlite", tmp_path)
     make_cards(url, 230)
     command = [sys.executable, "-m", "tests.legacy.killed_inventory", str(tmp_path), url, "lanes", "9"]
-    # The first four stretches are read by the process itself, the ninth by a lane.
+    # The first stretches are read by the process itself, the ninth by a lane.
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
     assert process.wait(timeout=60) == -signal.SIGKILL
 

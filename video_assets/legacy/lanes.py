@@ -34,9 +34,9 @@ from video_assets.legacy.recording import Recorded, Rows, prepare, write
 from video_assets.legacy.scanning import Search, Seen
 from video_assets.legacy.tables import Key, TableShape, encode_key
 
-STRETCH_ROWS = 5_000
-"""Rows that are searched and recorded together."""
-FEWEST_STRETCHES = 4
+STRETCH_ROWS = 20000
+"""Rows that are searched and recorded together: some hundred milliseconds of work."""
+FEWEST_STRETCHES = 2
 """A smaller table is read sooner than the processes have started."""
 _MOST_FINDINGS = 5_000
 """A stretch ends early when this much was found in it: all of it is held in memory until it is recorded."""

@@ -12,6 +12,7 @@ from video_assets.urls.parts import Param, Parts, Span, percent_decode
 _DEFAULT_PORTS = {"http": "80", "https": "443", "": "443"}
 _UNRESERVED = "-._~!$&'()*+,;=:@/"
 _MARK = "\x00"
+_IS_NORMAL = re.compile(f"[A-Za-z0-9{re.escape(_UNRESERVED)}]*")
 
 
 def fingerprint(url: str) -> str:
@@ -93,4 +94,6 @@ def _path(parts: Parts, verdicts: list[Verdict], depth: int) -> str:
 
 
 def _normal(path: str) -> str:
+    if _IS_NORMAL.fullmatch(path):
+        return path
     return quote(percent_decode(path), safe=_UNRESERVED, errors="surrogatepass")

@@ -69,6 +69,11 @@ def parse_iso(text: str, *, zone: timezone = UTC) -> datetime | None:
 
     ``zone`` holds where the text names none. A blank where a ``+`` should be is one: queries lose it.
     """
+    if len(text) == 16 and text[8] == "T" and text[15] == "Z":  # most signatures write it so
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            pass
     match = _ISO.fullmatch(text)
     if match is None:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -119,34 +119,29 @@ def _is_disguised(text: str) -> bool:
 
 def _suspects(text: str) -> list[Suspect] | None:
     """The strings of a JSON text that are URLs, when these are all that need be looked at."""
-    matches = [match for match in _WHOLE_STRING.finditer(text) if match[1].count("//") == 1]
-    if not all(ONE_URL.match(match[1]) for match in matches):
-        return None
-    found = [match[1] for match in matches]
-    if may_contain("".join(_between(text, matches))):
+    urls = _WHOLE_STRING.findall(text)
+    for url in urls:
+        if url.count("//") > 1 or not ONE_URL.match(url):
+            return None
+    if may_contain(_WHOLE_STRING.sub("", text)):
         return None
     # Distinct URLs in the same order stand at the same places, whatever key may stand twice.
-    hook = _without_doubles if len(set(found)) < len(found) else None
+    hook = _without_doubles if len(set(urls)) < len(urls) else None
     strings: list[tuple[str, str]] = []
     try:
         _collect(json.loads(text, object_pairs_hook=hook), "", strings)
     except (ValueError, RecursionError):
         return None
-    if [url for url, _ in strings] != found:
+    if [url for url, _ in strings] != urls:
         return None
-    return [
-        Suspect(match.start(1), match.end(1), pointer)
-        for match, (url, pointer) in zip(matches, strings, strict=True)
-        if not is_plain(url)
-    ]
-
-
-def _between(text: str, matches: list[re.Match[str]]) -> Iterator[str]:
+    suspects = []
     position = 0
-    for match in matches:
-        yield text[position : match.start()]
-        position = match.end()
-    yield text[position:]
+    for url, pointer in strings:
+        start = text.index(f'"{url}"', position) + 1
+        position = start + len(url)
+        if not is_plain(url):
+            suspects.append(Suspect(start, position, pointer))
+    return suspects
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
