@@ -13,11 +13,16 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from tests.legacy.bench import Bench, signed
+from tests.legacy.bench import KEY, Bench, signed
 from video_assets.catalog.legacy import FindingState, LegacyFile
 from video_assets.legacy.connecting import connect
 from video_assets.legacy.ledger import Images, LedgerKeyMissing
+from video_assets.legacy.processing import Mode, process_batch
 from video_assets.legacy.rewriting import RewriteStep, Trouble
+from video_assets.legacy.undo import Selection, undo_rewrites
+from video_assets.services import Services
+from video_assets.settings import Settings
+from video_assets.transfer.download import Downloader, DownloadPolicy
 
 MakeBench = Callable[..., Bench]
 DATABASES = ["sqlite", "postgresql", "mysql"]
@@ -613,3 +618,51 @@ def test_a_blob_that_changed_since_it_was_stored_is_kept(make_bench: MakeBench, 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("mode", [Mode.APPLY, Mode.EMIT_SQL])
+def test_a_view_that_takes_no_updates_does_not_keep_other_tables_from_being_rewritten(
+    make_bench: MakeBench, database: str, mode: Mode, tmp_path: Path
+) -> None:
+    bench = make_bench(
+        database,
+        [
+            "CREATE TABLE cards (id INTEGER PRIMARY KEY, url VARCHAR(2000))",
+            "CREATE TABLE hidden (id INTEGER PRIMARY KEY, url VARCHAR(2000))",
+            "CREATE VIEW shown AS SELECT DISTINCT id, url FROM hidden",
+        ],
+        [
+            {"name": "cards", "columns": [{"name": "url"}]},
+            {"name": "shown", "key": ["id"], "columns": [{"name": "url"}]},
+        ],
+    )
+    card, *others = (signed(f"{name}.mp4") for name in "abc")
+    bench.sql("INSERT INTO cards VALUES (1, :u)", u=card)
+    for number, url in enumerate(others):
+        bench.sql("INSERT INTO hidden VALUES (:n, :u)", n=number, u=url)
+    bench.take()
+    [batch] = {finding.batch for finding in bench.findings()}
+    assert batch is not None
+    settings = Settings(_env_file=None, home=tmp_path / "home", ledger_key=KEY)
+    services = Services(settings, bench.catalog, bench.storage, Downloader(DownloadPolicy()))
+    path = tmp_path / "change.sql"
+    report = process_batch(services, bench.source, batch, mode=mode, sql_path=path)
+    [problem] = [line for line in report.problems if "view" in line]
+    assert problem.startswith("shown is a view that takes no updates")
+    assert "describe the table behind it" in problem
+    assert sorted(bench.sql("SELECT url FROM hidden")) == [(url,) for url in others]
+    if mode is Mode.EMIT_SQL:
+        assert report.emitted is not None
+        assert report.emitted.statements == 1
+        assert "shown" not in path.read_text()
+        return
+    assert bench.sql("SELECT url FROM cards") == [(bench.url_of(card),)]
+    assert report.rewrite is not None
+    assert (report.rewrite.rows, report.rewrite.troubles) == (1, {Trouble.REFUSED: 2})
+    left = [finding for finding in bench.findings() if finding.table_name == "shown"]
+    assert {finding.message for finding in left} == {problem}
+    assert not report.is_done
+    undone = undo_rewrites(services, bench.source, Selection())
+    assert (undone.rows, undone.refused) == (1, []), "the view does not keep anybody from undoing"
+    assert bench.sql("SELECT url FROM cards") == [(card,)]

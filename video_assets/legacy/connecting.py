@@ -106,6 +106,37 @@ class SourceDatabase:
             return str(explain(exc, self.name, self.address))
         return None
 
+    def why_not_updatable(self, table: str) -> str | None:
+        """One sentence when ``table`` is a view that takes no updates from anybody, None otherwise.
+
+        Nothing is changed. Raises SourceError.
+        """
+        quoted = quote_table(self.engine, table)
+        try:
+            with self.engine.connect() as connection:
+                if self.dialect == "postgresql":
+                    # Bit 2 is UPDATE; INSTEAD OF triggers count.
+                    takes = connection.execute(
+                        text("SELECT pg_relation_is_updatable(to_regclass(:t), true) & 4"), {"t": quoted}
+                    ).scalar_one()
+                    if takes != 0:
+                        return None
+                else:
+                    column = inspect(connection).get_columns(*_name_and_schema(table))[0]["name"]
+                    name = self.engine.dialect.identifier_preparer.quote(column)
+                    connection.exec_driver_sql(
+                        f"UPDATE {quoted} SET {name} = {name} WHERE 1 = 0"  # noqa: S608  quoted names only
+                    )
+                    return None
+        except SQLAlchemyError as exc:
+            orig = exc.orig if isinstance(exc, DBAPIError) else None
+            if "because it is a view" not in str(orig) and "1288" not in _codes(orig):
+                return None  # whatever that is, it is not about a view
+        return (
+            f"{table} is a view that takes no updates, its rows stay as they are: describe the table behind it "
+            "in the configuration, or give the view an INSTEAD OF UPDATE trigger"
+        )
+
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()

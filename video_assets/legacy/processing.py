@@ -135,7 +135,7 @@ def process_batch(
         if mode is Mode.APPLY:
             expire_images(services.catalog)
             rows = cleanup.enter_context(open_rows(source))
-            refuse_read_only(rows, _tables_of(services.catalog, batch_key))
+            views = refuse_read_only(rows, _tables_of(services.catalog, batch_key))
         if mode is not Mode.DRY_RUN:
             rescuer = cleanup.enter_context(open_rescuer(services, observer))
             _rescue(rescuer, source, batch_key, report, run, patience, on_progress)
@@ -148,7 +148,7 @@ def process_batch(
                 observer=rewrite_observer,
                 lease=timedelta(seconds=services.settings.lease_seconds),
             )
-            report.rewrite = rewriter.rewrite(batch=batch_key)
+            report.rewrite = rewriter.rewrite(batch=batch_key, views=views)
             report.problems += report.rewrite.examples
             _settle_moved(services.catalog, batch_key)
         elif mode is Mode.DRY_RUN:
@@ -157,7 +157,7 @@ def process_batch(
                 if on_diff is not None:
                     on_diff(row_diff(planned))
         elif mode is Mode.EMIT_SQL and source.kind == "database":
-            report.emitted = _emit(services, source, batch_key, sql_path)
+            report.emitted = _emit(services, source, batch_key, sql_path, report.problems)
     _conclude(services, source.name, report)
     report.seconds = time.monotonic() - started
     return report
@@ -266,12 +266,18 @@ def _planner(source: Source, cleanup: ExitStack) -> Planner | FolderDocuments:
     return Planner(source, cleanup.enter_context(open_primary(source)))
 
 
-def _emit(services: Tools, source: Source, batch: str, path: Path | None) -> EmittedFiles:
+def _emit(services: Tools, source: Source, batch: str, path: Path | None, problems: list[str]) -> EmittedFiles:
     with open_primary(source) as reader:
+        views: dict[str, str] = {}
+        for table in _tables_of(services.catalog, batch):
+            if (why := reader.why_not_updatable(table)) is not None:
+                views[table] = why
+        problems += views.values()
         planner = Planner(source, reader)
         with SqlFiles(reader, path or Path(f"{batch.replace(':', '-')}.sql")) as files:
             for planned in _plans(services, planner, source, batch, foresee=False):
-                files.add(planner.access(planned.work.table), planned)
+                if planned.work.table not in views:
+                    files.add(planner.access(planned.work.table), planned)
         return files.finished()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -120,10 +120,11 @@ class Rewriter:
         self._lease = lease
         self._busy = 0
 
-    def rewrite(self, *, batch: str | None = None) -> RewriteReport:
+    def rewrite(self, *, batch: str | None = None, views: Mapping[str, str] | None = None) -> RewriteReport:
         """Rewrite every row whose files are safe, of one batch or of the whole source.
 
-        A row that cannot be rewritten is reported and left exactly as it is. Raises SourceError when the source
+        A row that cannot be rewritten is reported and left exactly as it is; so are all rows of ``views``, which
+        maps tables that take no updates to the sentence that says so. Raises SourceError when the source
         fails (what was in flight is settled by the next run), PenTaken, PenLost, CatalogError.
         """
         report = RewriteReport()
@@ -131,8 +132,20 @@ class Rewriter:
             found = reconcile(self._catalog, self._rows, pen)
             report.reconciled.update({str(outcome): count for outcome, count in found.items()})
             for rows in _portions(rows_of(self._catalog, self._source, batch=batch)):
-                self._rewrite_rows(rows, report, pen)
+                closed = [row for row in rows if row[0] in (views or {})]
+                for table in dict.fromkeys(table for table, _ in closed):
+                    self._leave([row for row in closed if row[0] == table], (views or {})[table], report)
+                self._rewrite_rows([row for row in rows if row not in closed], report, pen)
         return report
+
+    def _leave(self, rows: Sequence[tuple[str, str]], sentence: str, report: RewriteReport) -> None:
+        """Rows of a view stay as they are, and their findings say why; one sentence for all of them."""
+        report.troubles[Trouble.REFUSED] += len(rows)
+        if sentence not in report.examples:
+            report.examples.append(sentence)
+        with self._catalog.write() as session:
+            places = [place for work in load_work(session, self._source, rows) for place in work.all_places]
+            mark(session, _ids(places), FindingState.SAVED, reason=str(Trouble.REFUSED), message=sentence)
 
     def _rewrite_rows(self, rows: Sequence[tuple[str, str]], report: RewriteReport, pen: Pen) -> None:
         todo = list(rows)

@@ -51,3 +51,7 @@ class DatabaseRows:
     def why_not_writable(self, table: str) -> str | None:
         """One sentence when rows of ``table`` cannot be updated with this user, None when they can."""
         return self._writer.why_not_writable(table)
+
+    def why_not_updatable(self, table: str) -> str | None:
+        """One sentence when ``table`` is a view that takes no updates, None otherwise."""
+        return self._writer.why_not_updatable(table)

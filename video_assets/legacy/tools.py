@@ -74,8 +74,18 @@ def open_rows(source: Source) -> Iterator[DatabaseRows | FolderDocuments]:
         yield DatabaseRows(Planner(source, reader), reader, writer)
 
 
-def refuse_read_only(rows: DatabaseRows | FolderDocuments, tables: Iterable[str]) -> None:
-    """Find out before anything is done that rows of ``tables`` cannot be written. Raises SourceReadOnly."""
+def refuse_read_only(rows: DatabaseRows | FolderDocuments, tables: Iterable[str]) -> dict[str, str]:
+    """Find out before anything is done that rows of ``tables`` cannot be written. Raises SourceReadOnly.
+
+    Views that take no updates do not keep the rows of other tables from being written: they are returned, each
+    with the sentence that says so.
+    """
+    views: dict[str, str] = {}
+    if not isinstance(rows, DatabaseRows):
+        return views
     for table in tables:
-        if isinstance(rows, DatabaseRows) and (why := rows.why_not_writable(table)) is not None:
+        if (why := rows.why_not_updatable(table)) is not None:
+            views[table] = why
+        elif (why := rows.why_not_writable(table)) is not None:
             raise SourceReadOnly(f"{why}; nothing was changed (use --emit-sql, or a user who may write)")
+    return views
