@@ -114,6 +114,20 @@ def test_a_url_that_was_replaced_is_new_work_and_one_that_went_away_is_none(url:
     assert gone.state == FindingState.CHANGED
 
 
+@pytest.mark.parametrize("full", [True, False])
+def test_the_findings_of_deleted_rows_are_no_work_any_more(url: str, catalog: Catalog, full: bool) -> None:
+    make_cards(url, 60)
+    take_inventory(catalog, cards(url))
+    run(url, "DELETE FROM cards WHERE id IN (20, 30)")
+    report = take_inventory(catalog, cards(url), full=full)
+    assert report.tables[0].vanished == 3, "two videos and a thumbnail"
+    for finding in findings(catalog):
+        is_gone = finding.row_key in ("[20]", "[30]")
+        assert finding.state == ("changed" if is_gone else "pending")
+    assert findings(catalog, row_key="[30]")[0].message == "Its row was deleted."
+    assert take_inventory(catalog, cards(url), full=full).tables[0].vanished == 0
+
+
 def test_what_was_rewritten_and_restored_by_somebody_becomes_work_again(
     sqlite_url: str, catalog: Catalog
 ) -> None:

@@ -32,10 +32,18 @@ from video_assets.legacy.lanes import (
     milestones,
 )
 from video_assets.legacy.reading import pages
-from video_assets.legacy.recording import Recorded, record
+from video_assets.legacy.recording import (
+    Recorded,
+    mark_deleted,
+    open_row_keys,
+    record,
+    settle_finding_states,
+)
 from video_assets.legacy.tables import Key, TableShape, decode_key, encode_key, look_at, moment_of
 
 LEASE = timedelta(minutes=5)
+ROWS_ASKED_FOR = 200
+"""Keys in one statement."""
 OVERLAP = timedelta(minutes=5)
 """How far a later inventory reads back behind the newest change it knows: for transactions that end late."""
 
@@ -146,6 +154,8 @@ def take_inventory(
             _read_tables(catalog, source, claim, report, stop_at, on_progress, full=full)
         if report.complete and len(report.tables) == max(len(source.tables), 1):
             with catalog.write() as session:
+                # A file may have been stored while a page that names it was on its way into the catalog.
+                settle_finding_states(session, source.name)
                 _source_row(session, source).scanned_at = utc_now()
     finally:
         with catalog.write() as session:
@@ -252,6 +262,8 @@ class _TableRun:
             if on_progress is not None:
                 on_progress(self.counts)
             if stretch.is_last:
+                if cursor["pass"] > 1:
+                    self.counts.vanished += self._look_for_deleted_rows()
                 self.counts.complete = True
                 return
             if stop_at is not None and time.monotonic() >= stop_at:
@@ -289,6 +301,23 @@ class _TableRun:
                 stretch = Stretch(searched.rows, searched.last, searched.newest, recorded, searched.is_last)
                 self._note(session, cursor, stretch, is_done=searched.is_last and upto is None)
             yield stretch
+
+    def _look_for_deleted_rows(self) -> int:
+        """Rows that hold work and are no longer there are found by their keys, for no reading comes upon them."""
+        source, table, after, deleted = self.source.name, self.shape.name, "", 0
+        while True:
+            with self.catalog.read() as session:
+                row_keys = open_row_keys(session, source, table, after=after, most=ROWS_ASKED_FOR)
+            if not row_keys:
+                return deleted
+            after = row_keys[-1]
+            with self.database.connect() as connection:
+                there = connection.execute(self.shape.rows_of([decode_key(key) for key in row_keys]))
+                gone = sorted(set(row_keys) - {encode_key(tuple(row)) for row in there})
+            if gone:
+                with self.catalog.write() as session:
+                    _prolong(session, self.claim, self.source)
+                    deleted += mark_deleted(session, source, table, gone)
 
     def _begin_pass(self, row: LegacySource) -> dict[str, Any]:
         """The table's cursor, moved to a new pass when the last one is complete."""

@@ -6,42 +6,32 @@ place whose URL changed, or that somebody restored, becomes work again.
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
-    Connection,
     Dialect,
     Integer,
-    MetaData,
     Table,
     and_,
     bindparam,
     case,
-    delete,
     func,
     literal_column,
     null,
     or_,
     select,
-    true,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from video_assets.catalog.columns import storable
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.models import MediaState, utc_now
+from video_assets.legacy.bulk import as_driver_takes, merge, staging_table
 from video_assets.legacy.scanning import Seen
 
 T = TypeVar("T")
@@ -61,20 +51,19 @@ FINDING_COLUMNS = (
     *("carries_jwt", "deadline_at", "context", "state", "message"),
 )
 """What differs from row to row; the rest is the same for all that is recorded together."""
-_STAGED = {
-    table: Table(f"staged_{table.name}", MetaData(), *(Column(name, table.c[name].type) for name in columns))
-    for table, columns in ((FILES, FILE_COLUMNS), (FINDINGS, FINDING_COLUMNS))
-}
-"""Temporary tables, one connection each: what a page holds on its way into the catalog."""
-
-Update = Callable[[Any], tuple[dict[str, Any], ColumnElement[bool]]]
-"""From the row that comes in to what it changes of the one that is there, and when."""
+STAGED_FILES = staging_table(FILES, FILE_COLUMNS)
+STAGED_FINDINGS = staging_table(FINDINGS, FINDING_COLUMNS)
 
 _STATE_OF_FILE = {
     MediaState.PENDING.value: FindingState.PENDING,
     MediaState.STORED.value: FindingState.SAVED,
     MediaState.LOST.value: FindingState.LOST,
 }
+
+_NEW_FILE: dict[str, Any] = {
+    "state": MediaState.PENDING.value, "evidence": {}, "facts": {}, "attempts": 0, "refreshes": 0
+}  # fmt: skip
+_WAITING = (FindingState.PENDING.value, FindingState.SAVED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,28 +130,9 @@ def prepare(seen: Seen, *, read_at: datetime, dialect: Dialect) -> Rows:
     ]
     return Rows(
         read_at,
-        _as_driver_takes(FINDINGS, FINDING_COLUMNS, findings, dialect),
-        _as_driver_takes(FILES, FILE_COLUMNS, files, dialect),
+        as_driver_takes(STAGED_FINDINGS, findings, dialect),
+        as_driver_takes(STAGED_FILES, files, dialect),
     )
-
-
-def _as_driver_takes(
-    table: Table, columns: Sequence[str], rows: list[tuple[Any, ...]], dialect: Dialect
-) -> list[tuple[Any, ...]]:
-    processors = [
-        (number, processor)
-        for number, name in enumerate(columns)
-        if (processor := table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) is not None
-    ]
-    ready = []
-    # In the order of ids, so that two writers of the same rows wait for each other instead of deadlocking.
-    for row in sorted(rows, key=itemgetter(0)):
-        values = list(row)
-        for number, processor in processors:
-            if values[number] is not None:
-                values[number] = processor(values[number])
-        ready.append(tuple(values))
-    return ready
 
 
 def record(
@@ -188,10 +158,13 @@ def write(
     places that hold no temporary URL any more are marked ``changed``.
     """
     now = utc_now()
-    same: dict[str, Any] = {"source": source, "updated_at": now}
-    pending = {"state": MediaState.PENDING.value, "evidence": {}, "facts": {}, "attempts": 0, "refreshes": 0}
-    new_files = _put(session, FILES, rows.files, {**same, **pending, "created_at": now}, _better_link)
-    new_findings = _put(session, FINDINGS, rows.findings, {**same, "found_at": rows.read_at}, _other_url)
+    connection = session.connection()
+    files = _values(FILES, STAGED_FILES, source=source, created_at=now, updated_at=now, **_NEW_FILE)
+    new_files = merge(connection, FILES, STAGED_FILES, rows.files, files, STAGED_FILES, _better_link)
+    findings = _values(FINDINGS, STAGED_FINDINGS, source=source, found_at=rows.read_at, updated_at=now)
+    findings["state"] = _state_of_finding()
+    with_file = STAGED_FINDINGS.outerjoin(FILES, FILES.c.id == STAGED_FINDINGS.c.file_id)
+    new_findings = merge(connection, FINDINGS, STAGED_FINDINGS, rows.findings, findings, with_file, _other_url)
     vanished = 0
     if row_keys:
         seen = {row[0] for row in rows.findings}
@@ -199,86 +172,20 @@ def write(
     return Recorded(len(rows.findings), new_findings, new_files, vanished)
 
 
-def _put(
-    session: Session, table: Table, rows: list[tuple[Any, ...]], same: Mapping[str, Any], update: Update
-) -> int:
-    """Insert what is new, and update what ``update`` wants of the rest. How many rows were new.
-
-    ``same`` are the values that all rows have in common.
-    """
-    if not rows:
-        return 0
-    connection = session.connection()
-    staged = _stage(connection, table, rows)
+def _values(table: Table, staged: Table, **same: Any) -> dict[str, ColumnElement[Any]]:
+    """The columns of ``table``: those that were staged, and what is the ``same`` for all rows."""
     values: dict[str, ColumnElement[Any]] = {column.name: column for column in staged.c}
-    values |= {name: bindparam(name, value, table.c[name].type) for name, value in same.items()}
-    fresh = select(*values.values()).where(true()).order_by(staged.c.id)
-    if table is FINDINGS:
-        values["state"] = _state_of_finding(staged)
-        joined = staged.outerjoin(FILES, FILES.c.id == staged.c.file_id)
-        fresh = fresh.with_only_columns(*values.values()).select_from(joined)
-    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    statement = insert(table).from_select(list(values), fresh, include_defaults=False)
-    new = connection.execute(statement.on_conflict_do_nothing(index_elements=[table.c.id])).rowcount
-    if new < len(rows):
-        changes, where = update(statement.excluded)
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=[table.c.id], set_=changes, where=where)
-        )
-    return new
+    return values | {name: bindparam(name, value, table.c[name].type) for name, value in same.items()}
 
 
-def _state_of_finding(staged: Table) -> ColumnElement[str]:
+def _state_of_finding() -> ColumnElement[str]:
     """Findings of files that are settled begin as settled."""
+    state = STAGED_FINDINGS.c.state
     return case(
-        (staged.c.state == _constant(FindingState.EXCEPTED), staged.c.state),
-        *((FILES.c.state == _constant(file), _constant(state)) for file, state in _STATE_OF_FILE.items()),
-        else_=staged.c.state,
+        (state == _constant(FindingState.EXCEPTED), state),
+        *((FILES.c.state == _constant(file), _constant(settled)) for file, settled in _STATE_OF_FILE.items()),
+        else_=state,
     )
-
-
-def _stage(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> Table:
-    """The rows in a temporary table of this connection: many rows travel in one statement, not one by one."""
-    staged = _STAGED[table]
-    names = ", ".join(column.name for column in staged.c)
-    shape = f"AS SELECT {names} FROM {table.name} WHERE 1 = 0"  # noqa: S608  names of our own tables
-    if connection.dialect.name == "postgresql":
-        shape = f"ON COMMIT DELETE ROWS {shape}"
-    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {staged.name} {shape}")
-    connection.execute(delete(staged))
-    if connection.dialect.driver == "psycopg2":
-        _copy(connection, f"COPY {staged.name} ({names}) FROM STDIN", rows)
-    else:
-        places = ", ".join("?" for _ in staged.c)
-        connection.exec_driver_sql(f"INSERT INTO {staged.name} ({names}) VALUES ({places})", rows)  # noqa: S608
-    return staged
-
-
-_ESCAPED = re.compile(r"[\\\t\n\r]")
-_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_NULL = "\x01NULL\x01"
-
-
-def _copy(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
-    """Send rows in the text format of COPY, https://www.postgresql.org/docs/current/sql-copy.html."""
-    import psycopg2
-
-    lines = []
-    for row in rows:
-        values = [_NULL if value is None else str(value) for value in row]
-        line = "\t".join(values)
-        if "\\" in line or "\n" in line or "\r" in line or line.count("\t") >= len(values):
-            line = "\t".join([_ESCAPED.sub(lambda match: _ESCAPES[match.group()], value) for value in values])
-        lines.append(line)
-    raw: Any = connection.connection
-    try:
-        with raw.cursor() as cursor:
-            cursor.copy_expert(f"{statement} WITH (NULL '{_NULL}')", io.StringIO("\n".join(lines) + "\n"))
-    except psycopg2.Error as exc:
-        # Past SQLAlchemy, its error classes have to be put on by hand: the catalog explains them to people.
-        raise DBAPIError.instance(
-            None, None, exc, psycopg2.Error, hide_parameters=True, dialect=connection.dialect
-        ) from None
 
 
 def _better_link(new: Any) -> tuple[dict[str, Any], ColumnElement[bool]]:
@@ -362,14 +269,13 @@ def _mark_vanished(
     session: Session, source: str, table: str, row_keys: Sequence[str], seen: set[str], now: datetime
 ) -> int:
     gone: list[str] = []
-    waiting = [FindingState.PENDING.value, FindingState.SAVED.value]
     for some in _portions(row_keys):
         rows = session.execute(
             select(FINDINGS.c.id).where(
                 FINDINGS.c.source == source,
                 FINDINGS.c.table_name == table,
                 FINDINGS.c.row_key.in_(some),
-                FINDINGS.c.state.in_(waiting),
+                FINDINGS.c.state.in_(_WAITING),
             )
         )
         gone += [each for (each,) in rows if each not in seen]
@@ -387,6 +293,38 @@ def _mark_vanished(
             ],
         )
     return len(gone)
+
+
+def open_row_keys(session: Session, source: str, table: str, *, after: str, most: int) -> list[str]:
+    """Keys of rows that still hold work, a portion in their own order."""
+    statement = (
+        select(FINDINGS.c.row_key)
+        .where(
+            FINDINGS.c.source == source,
+            FINDINGS.c.table_name == table,
+            FINDINGS.c.row_key > after,
+            FINDINGS.c.state.in_(_WAITING),
+        )
+        .distinct()
+        .order_by(FINDINGS.c.row_key)
+        .limit(most)
+    )
+    return list(session.scalars(statement))
+
+
+def mark_deleted(session: Session, source: str, table: str, row_keys: Sequence[str]) -> int:
+    """The findings of rows that are gone are no work any more. How many there were."""
+    result: Any = session.execute(
+        update(FINDINGS)
+        .where(
+            FINDINGS.c.source == source,
+            FINDINGS.c.table_name == table,
+            FINDINGS.c.row_key.in_(row_keys),
+            FINDINGS.c.state.in_(_WAITING),
+        )
+        .values(state=FindingState.CHANGED.value, message="Its row was deleted.", updated_at=utc_now())
+    )
+    return int(result.rowcount)
 
 
 def settle_finding_states(session: Session, source: str) -> None:

@@ -192,6 +192,13 @@ class TableShape:
             )
         )
 
+    def rows_of(self, keys: Sequence[Key]) -> Select[Any]:
+        """Those of the keys whose rows are there."""
+        source = self.source()
+        return select(*(source.c[name] for name in self.key)).where(
+            or_(*(self.is_row(source, key) for key in keys))
+        )
+
     def is_row(self, source: Any, key: Key) -> ColumnElement[bool]:
         """The condition for one row."""
         return and_(*(source.c[name] == literal(value) for name, value in zip(self.key, key, strict=True)))
