@@ -136,9 +136,10 @@ class RowEdit:
     """Columns that have to hold these values when the row is written, although they may not change."""
     missing: list[Place] = field(default_factory=list)
     generated: list[Place] = field(default_factory=list)
-    """Places in columns that the database computes; they follow what they are made from …"""
+    """Places in columns that the database computes; they follow what they are made from."""
     followed: list[Place] = field(default_factory=list)
-    """… and those that have done so."""
+    """Places where the durable URL stands already: such columns when they have followed, and what was rewritten
+    after the page was read in which the old URL was found."""
 
     def put(self, name: str, before: Value, after: Value) -> None:
         """Note that a column changes, if it does."""
@@ -161,7 +162,9 @@ def edit_row(
             continue
         column = access.shape.config.column(name)
         edited = edit_value(values[name], of_column, excepted.get(name, ()), column.related)
-        edit.missing += edited.missing
+        for place in edited.missing:
+            # A replica that lags shows the old URL after it was replaced; the row itself knows better.
+            (edit.followed if stands_in(values[name], place.durable.url) else edit.missing).append(place)
         if not edited.done or edited.first is None:
             continue
         edit.done[name] = list(edited.done)
@@ -173,15 +176,22 @@ def edit_row(
 
 
 def _sort_generated(edit: RowEdit, value: Value, places: Sequence[Place]) -> None:
-    content = value.data if isinstance(value.data, str) else ""
-    there = {digest(found.url) for found in find(content)}
+    there = {digest(found.url) for found in find(value.data)} if isinstance(value.data, str) else set()
     for place in places:
         if place.url_digest in there:
             edit.generated.append(place)
-        elif place.durable.url in content:
+        elif stands_in(value, place.durable.url):
             edit.followed.append(place)
         else:
             edit.missing.append(place)
+
+
+def stands_in(value: Value, url: str) -> bool:
+    """Whether a durable URL stands in a value, also with the slashes that some JSON writers escape."""
+    content = value.data
+    if isinstance(content, bytes):
+        content = content.decode("utf-8", "surrogateescape")
+    return isinstance(content, str) and (url in content or url.replace("/", "\\/") in content)
 
 
 def related_columns(column: Column) -> list[str]:

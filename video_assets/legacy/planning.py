@@ -204,7 +204,8 @@ def _move_blob(
     column = access.shape.config.column(name)
     stored = Value("stored", place.durable.sha256)
     if now != stored:
-        edit.missing.append(place)
+        filled = column.url_column is not None and values[column.url_column].data == place.durable.url
+        (edit.followed if filled else edit.missing).append(place)
         return
     if column.url_column is None and not column.clear:
         return
