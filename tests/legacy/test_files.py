@@ -256,3 +256,17 @@ def test_no_secret_of_a_link_reaches_the_catalog_in_the_clear(road: Road, emulat
     everything = b"".join(file.read_bytes() for file in home.glob("catalog.db*"))
     for secret in emulator.issued_secrets():
         assert secret.encode() not in everything
+
+
+def test_a_file_in_rows_of_several_owners_is_stored_once_and_each_finding_knows_its_owner(
+    road: Road,
+) -> None:
+    video = road.video("shared by two owners")
+    cards = [road.card(video, prompt="ann's"), road.card(video, prompt="bob's")]
+    [table] = road.source.tables
+    road.source = road.source.model_copy(update={"tables": (table.model_copy(update={"owner_at": "prompt"}),)})
+    road.run(Mode.RESCUE)
+    [file] = road.files()
+    assert file.key == f"legacy/old/{file.id}.mp4"
+    owners = {finding.row_key: finding.context["owner"] for finding in road.findings()}
+    assert owners == {f"[{cards[0]}]": "ann's", f"[{cards[1]}]": "bob's"}

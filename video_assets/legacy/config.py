@@ -140,7 +140,8 @@ class Table(_Part):
     keep: tuple[str, ...] = ()
     """Places (as in ``Job.id_at``) kept when a file is lost: prompt, parameters."""
     owner_at: str | None = None
-    """Place of the owner's name, used in storage keys."""
+    """Place (as in ``Job.id_at``) of the owner's name: kept with each finding, so that what is lost can be told
+    to whom it belongs. Storage keys do without it, because rows of several owners may name the same file."""
     jobs: tuple[Job, ...] = Field(default=(), alias="job")
     exceptions: tuple[Except, ...] = Field(default=(), alias="except")
 
