@@ -382,6 +382,16 @@ CASES = [
         f"https://cdn.filestackcontent.com/h?policy={b64url({'expiry': T, 'call': ['read']})}&signature={SHA256}",
         (SHA256,),
     ),
+    Case(
+        "filestack",
+        f"https://cdn.filestackcontent.com/A1/security=p:{b64url({'expiry': T})},s:{SHA256}/resize=w:150/h",
+        (b64url({"expiry": T}), SHA256),
+    ),
+    Case(
+        "filestack",
+        f"https://d1.cloudfront.net/polaroid/security=policy:{b64url({'expiry': T})}%3D,signature:{SHA256}/h",
+        (b64url({"expiry": T}) + "%3D", SHA256),
+    ),
     # --- tokens
     Case("runway", f"https://dnznrvs05pmza.cloudfront.net/a.mp4?_jwt={JWT}", (JWT,), carries_jwt=True),
     Case(

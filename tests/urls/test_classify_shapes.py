@@ -265,3 +265,40 @@ def test_a_token_without_a_readable_end_is_a_credential() -> None:
 def test_a_signature_without_a_readable_time_is_still_one(url: str) -> None:
     assert classify(url).is_temporary
     assert SIGNATURE not in redact(url)
+
+
+@pytest.mark.parametrize(("before", "behind"), [("", "+"), ("", "%20"), ("+", ""), ("%20", "+"), ("", "%0A")])
+def test_a_stray_blank_around_a_time_does_not_hide_the_end(before: str, behind: str) -> None:
+    for url in (
+        f"https://b.s3.amazonaws.com/a.mp4?X-Amz-Date={before}20261121T230000Z{behind}"
+        f"&X-Amz-Expires={before}3600{behind}&X-Amz-Signature={SIGNATURE}",
+        f"https://b.s3.amazonaws.com/a.mp4?AWSAccessKeyId=A&Expires={before}{EPOCH}{behind}&Signature={SIGNATURE}",
+        f"https://v.example.io/a.mp4?expires={before}{EPOCH}{behind}&signature={SIGNATURE}",
+    ):
+        assert classify(url).expires_at == DIES, url
+
+
+def test_a_port_before_an_at_is_no_password_but_that_of_a_database_without_a_host_is() -> None:
+    assert classify("https://example.com:443@").kind is Kind.PERMANENT
+    for url in ("postgresql://app:hunter2@/shop", "https://app:443@example.com/"):
+        assert classify(url).kind is Kind.CREDENTIAL_ONLY
+    assert "hunter2" not in redact("postgresql://app:hunter2@/shop")
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_a_query_escaped_as_a_whole_still_tells_when_it_ends(levels: int) -> None:
+    host, _, query = SIGNED.partition("?")
+    for _ in range(levels):
+        query = quote(query, safe="")
+    url = f"{host}?{query}"
+    result = classify(url)
+    assert (result.scheme, result.expires_at, result.secrets) == ("aws_sigv4", DIES, (SIGNATURE,))
+    assert [found.classification.expires_at for found in find(f"see {url} soon")] == [DIES]
+    assert redact(url) == url.replace(SIGNATURE, "REDACTED")
+
+
+def test_values_of_an_escaped_query_keep_their_own_escapes() -> None:
+    inner = quote(SIGNED, safe="")
+    url = f"https://proxy.example.com/?{quote(f'url={inner}&w=640', safe='')}&page=2"
+    assert classify(url).expires_at == DIES
+    assert redact(url) == url.replace(SIGNATURE, "REDACTED")

@@ -71,6 +71,8 @@ _DATES = ("20[0-9][0-9]-[01]", "20[0-9][0-9][01][0-9][0-3][0-9]")
 _TIMES = (_EPOCH, *_DATES)
 _DRAWN = (_hex(16), _base64(28))
 """What only a machine writes: shorter ones could be words."""
+_EXPIRY_IN_BASE64 = ("imv4cglyes", "jlehbpcnki", "izxhwaxj5i")
+"""The key ``"expiry"`` of a JSON object in base64, in lower case: three ways, by what stands before it."""
 _HASH_SEGMENT = tuple(f"/{form}/" for form in (_hex(32), _hex(40), _hex(64)))
 
 
@@ -269,7 +271,10 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
         ((_param("sig", _hex(16)),), _any("token", ("%7b", "{"))),
         ((_param("nauthsig", _hex(16)),), _any("nauth", ("%7b", "{"))),
     ),
-    "filestack": (((_param("policy", "eyj"),), (_param("signature", _hex(16)),)),),
+    "filestack": (
+        ((_param("policy", "ey"),), (_param("signature", _hex(16)),), _EXPIRY_IN_BASE64),
+        (("/security=p:ey*,s:" + _hex(16), "/security=policy:ey*,signature:" + _hex(16)), _EXPIRY_IN_BASE64),
+    ),
     "github_raw": ((("//raw.githubusercontent.com/",), (_param("token"),)),),
     "dropbox_temporary": ((("dropboxusercontent.com/cd/", "dropboxusercontent.com/apitl/"),),),
     "telegram_file": ((("//api.telegram.org/file/bot" + _digits(5) + "*:" + _name(20),),),),

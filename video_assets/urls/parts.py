@@ -20,6 +20,8 @@ _AUTHORITY_END = re.compile(r"[/?#\\]")
 _SEPARATOR = re.compile(r"[&?]|;(?=[A-Za-z_~][\w.~%\-]*=)")
 # "https://proxy.example/?https%3A%2F%2F...": a URL that is the whole query.
 _BARE_URL = re.compile(r"[A-Za-z]{3,6}(?::|%3[aA])(?:/|%2[fF])")
+# "?expires%3D1795000000%26signature%3D...": a query that was escaped as a whole, as logs and copies hold it.
+_ESCAPED_EQUALS = re.compile(r"(%(?:25){0,6})3[dD]")
 _PATH_SEPARATOR = re.compile(r"[&~,]|;(?=[A-Za-z_]\w*=)")
 _ESCAPED = re.compile(r"%([0-7][0-9A-Fa-f])|((?:%[89A-Fa-f][0-9A-Fa-f])+)")
 
@@ -127,7 +129,7 @@ class Parts:
                 name, sign, _ = pair.partition("=")
                 if not sign and _BARE_URL.match(name):
                     self._keep(params, "", start, start, stop)
-                elif name:
+                elif name and (sign or "%" not in name or not self._read_escaped(name, start)):
                     self._keep(params, name, start, start + len(name) + len(sign), stop)
                 start = stop + 1
             return
@@ -138,9 +140,27 @@ class Parts:
             name = text[start : equals if equals >= 0 else stop]
             if equals < 0 and _BARE_URL.match(name):
                 self._keep(params, "", start, start, stop)
-            elif name:
+            elif name and (equals >= 0 or "%" not in name or not self._read_escaped(name, start)):
                 self._keep(params, name, start, equals + 1 if equals >= 0 else stop, stop)
             start = stop + 1
+
+    def _read_escaped(self, text: str, start: int) -> bool:
+        """Pairs whose ``=`` and ``&`` are escaped alike; deeper escapes are of the values. False for none."""
+        first = _ESCAPED_EQUALS.search(text)
+        if first is None:
+            return False
+        escape = first[1]
+        pairs = text.split(escape + "26")
+        if len(pairs) == 1:
+            return False
+        equals = re.compile(escape + "3[dD]")
+        for pair in pairs:
+            sign = equals.search(pair)
+            stop = start + len(pair)
+            if sign and sign.start():
+                self._keep(self.params, pair[: sign.start()], start, start + sign.end(), stop)
+            start = stop + len(escape) + 2
+        return True
 
     def _keep(
         self,

@@ -9,7 +9,7 @@ from itertools import product
 from video_assets.urls import moments
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Param, Parts, Span, percent_decode
-from video_assets.urls.schemes.model import Death, Scheme
+from video_assets.urls.schemes.model import BLANKS, Death, Scheme
 from video_assets.urls.tokens import KNOWN_KEY, MARKER, is_key, is_random, is_signature
 
 
@@ -113,9 +113,10 @@ def _expiry(parts: Parts) -> tuple[Param, datetime] | None:
     best: tuple[Param, datetime] | None = None
     for param in _named(parts, _EXPIRY_SET):
         weak = param.name in _WEAK_EXPIRY
-        moment = moments.parse_any(param.value)
-        if moment is None and not weak and _HEX_EPOCH.match(param.value):
-            moment = moments.parse_hex_epoch(param.value)
+        value = param.value.strip(BLANKS)
+        moment = moments.parse_any(value)
+        if moment is None and not weak and _HEX_EPOCH.match(value):
+            moment = moments.parse_hex_epoch(value)
         if (
             moment is not None
             and moments.is_plausible(moment)
@@ -219,7 +220,9 @@ def _userinfo(parts: Parts) -> list[Span]:
     if not colon and "%3a" in text.lower():
         return [(start, end)]
     spans = []
-    if password and password != MARKER:
+    # "https://host:443@/" is a misplaced port; "postgresql://user:secret@/name" has no host but a password.
+    is_port = not parts.host and password.isdigit() and len(password) <= 5
+    if password and password != MARKER and not is_port:
         spans.append((start + len(name) + 1, end))
     if name != MARKER and is_key(percent_decode(name)):
         spans.append((start, start + len(name)))

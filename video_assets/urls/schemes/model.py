@@ -142,6 +142,15 @@ class Scheme:
         return spans
 
 
+BLANKS = "+ \t\r\n"
+"""A plus is how queries write a blank; servers take both off a number or a date."""
+
+
+def time_text(parts: Parts, name: str) -> str:
+    """The value of a parameter that holds a time, without stray blanks around it; empty where it is missing."""
+    return (parts.first(name) or "").strip(BLANKS)
+
+
 # --- clocks -----------------------------------------------------------------------------------------------------
 
 
@@ -149,22 +158,24 @@ def epoch(name: str, *, bound: Bound = Bound.CERTAIN, upper_with: str = "") -> C
     """The parameter holds an epoch (or a date) that is the end; ``upper_with`` names a session token."""
 
     def clock(parts: Parts) -> Death:
-        value = parts.first(name) or ""
-        return Death(moments.parse_any(value), Bound.UPPER if upper_with and parts.has(upper_with) else bound)
+        return Death(
+            moments.parse_any(time_text(parts, name)),
+            Bound.UPPER if upper_with and parts.has(upper_with) else bound,
+        )
 
     return clock
 
 
 def hex_epoch(name: str) -> Clock:
     """The parameter holds the end as a hexadecimal epoch."""
-    return lambda parts: Death(moments.parse_hex_epoch(parts.first(name) or ""))
+    return lambda parts: Death(moments.parse_hex_epoch(time_text(parts, name)))
 
 
 def earliest_of(*names: str, upper_with: str = "") -> Clock:
     """The earliest of the times that the parameters hold; ``upper_with`` names what may end it sooner."""
 
     def clock(parts: Parts) -> Death:
-        end = moments.earliest(*(moments.parse_any(parts.first(name) or "") for name in names))
+        end = moments.earliest(*(moments.parse_any(time_text(parts, name)) for name in names))
         return Death(end, Bound.UPPER if end and upper_with and parts.has(upper_with) else Bound.CERTAIN)
 
     return clock
@@ -174,8 +185,8 @@ def date_plus_seconds(date: str, seconds: str, *, upper_with: str = "") -> Clock
     """A date and a number of seconds after it; with a session token the session may end first."""
 
     def clock(parts: Parts) -> Death:
-        began = moments.parse_iso(parts.first(date) or "")
-        end = moments.add(began, moments.parse_seconds(parts.first(seconds) or ""))
+        began = moments.parse_iso(time_text(parts, date))
+        end = moments.add(began, moments.parse_seconds(time_text(parts, seconds)))
         return Death(end, Bound.UPPER if upper_with and parts.has(upper_with) else Bound.CERTAIN)
 
     return clock
@@ -234,7 +245,7 @@ def shaped(names: tuple[str, ...], shape: re.Pattern[str]) -> Test:
 
 def timely(name: str, *, read: Callable[[str], datetime | None] = moments.parse_any) -> Test:
     """The parameter holds a time, not a word or a small number."""
-    return lambda parts: moments.is_plausible(read(parts.first(name) or ""))
+    return lambda parts: moments.is_plausible(read(time_text(parts, name)))
 
 
 def signed(secret: str, time: str, *, read: Callable[[str], datetime | None] = moments.parse_any) -> Test:

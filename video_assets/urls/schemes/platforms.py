@@ -42,6 +42,10 @@ _DROPBOX_TEMPORARY = re.compile(r"^/(?:cd/[0-9]{1,4}/[a-z_]{1,20}|apitl/[0-9]{1,
 _WEBHOOK = re.compile(
     r"^/(?:api/(?:v[0-9]+/)?webhooks/[0-9]{5,25}|services/T[A-Z0-9]+/B[A-Z0-9]+)/(?P<secret>(?!REDACTED)[A-Za-z0-9_\-]{16,})"
 )
+_FILESTACK_PATH = re.compile(
+    r"/security(?:=|%3[dD])p(?:olicy)?(?::|%3[aA])(?P<policy>(?:[A-Za-z0-9+_=\-]|%3[dD])+)"
+    r"(?:,|%2[cC])s(?:ignature)?(?::|%3[aA])(?P<secret>[0-9a-fA-F]{16,})(?=/)"
+)
 _VIMEO_PATH = re.compile(r"/(?P<time>[0-9]{10})-0x(?P<secret>[0-9a-f]{40,64})(?=/)")
 
 
@@ -67,9 +71,22 @@ def _twitch(parts: Parts) -> Death:
     return Death(None)
 
 
+def _filestack_end(policy: str) -> Death:
+    return Death(claim_time((read_json_object(decode_base64(percent_decode(policy))) or {}).get("expiry")))
+
+
 def _filestack(parts: Parts) -> Death:
-    policy = read_json_object(decode_base64(parts.first("policy") or "")) or {}
-    return Death(claim_time(policy.get("expiry")))
+    return _filestack_end(parts.first("policy") or "")
+
+
+def _filestack_path(parts: Parts) -> Death:
+    match = _FILESTACK_PATH.search(parts.path)
+    return _filestack_end(match["policy"]) if match else Death(None)
+
+
+def _filestack_path_secrets(parts: Parts) -> list[Span]:
+    found = ((match.span("policy"), match.span("secret")) for match in _FILESTACK_PATH.finditer(parts.path))
+    return [(parts.path_start + start, parts.path_start + end) for pair in found for start, end in pair]
 
 
 def _cloudinary(parts: Parts) -> Death:
@@ -314,6 +331,18 @@ PLATFORMS: tuple[Scheme, ...] = (
         when=lambda parts: not parts.has("key-pair-id") and _filestack(parts).at is not None,
         expires=_filestack,
         secret=("signature", "policy"),
+    ),
+    Scheme(
+        name="filestack",
+        source=(
+            "filestack-python and filestack-js: /security=p:<policy>,s:<signature>/ or both names in full,"
+            " before the handle and between transformations"
+        ),
+        hint="/security",
+        when=lambda parts: _filestack_path(parts).at is not None,
+        expires=_filestack_path,
+        secret=(_filestack_path_secrets,),
+        volatile_path=re.compile(r"/(?P<cut>security(?:=|%3[dD])p[^/]*/)"),
     ),
     Scheme(
         name="rails_active_storage",
