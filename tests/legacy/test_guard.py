@@ -127,6 +127,13 @@ def test_names_of_a_scheme_are_not_enough_but_a_time_or_a_drawn_secret_is(guarde
     assert _refused(guarded, values) == values[1:]
 
 
+@pytest.mark.parametrize("word", ["newsletter-signup-page", "aaaaaaaaaaaaaaaaaaaa", "9999999999999999"])
+def test_a_word_beside_an_expiry_is_no_signature(guarded: Guarded, word: str) -> None:
+    url = "https://v.example.io/a?expires=1795305600&token="
+    assert guarded.write("video_url", url + word)
+    assert not guarded.write("video_url", url + "iwfozoteyGVWlzCilXHA7")
+
+
 def test_durable_addresses_and_redacted_ones_are_accepted(guarded: Guarded) -> None:
     # What is known by its host or an unsigned time stays temporary without its secret.
     redacted = [redact(case.url) for case in GUARDED_CASES if case.secrets]

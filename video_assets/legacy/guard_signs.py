@@ -71,6 +71,8 @@ _DATES = ("20[0-9][0-9]-[01]", "20[0-9][0-9][01][0-9][0-3][0-9]")
 _TIMES = (_EPOCH, *_DATES)
 _DRAWN = (_hex(16), _base64(28))
 """What only a machine writes: shorter ones could be words."""
+_NO_WORD = tuple(f"={_name(before)}[a-z][0-9]" for before in range(24))
+"""A digit right behind a letter of some value: words joined by dashes have none."""
 _EXPIRY_IN_BASE64 = ("imv4cglyes", "jlehbpcnki", "izxhwaxj5i")
 """The key ``"expiry"`` of a JSON object in base64, in lower case: three ways, by what stands before it."""
 _HASH_SEGMENT = tuple(f"/{form}/" for form in (_hex(32), _hex(40), _hex(64)))
@@ -120,6 +122,7 @@ _HOME_MADE: tuple[Group, ...] = (
         *(_param(name, _name(16)) for name in _SIGNATURE_NAMES),
         *(_param(name, _hex(32)) for name in ("s", "h", "k", "t", "st", "key")),
     ),
+    _NO_WORD,
 )
 
 _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
@@ -168,6 +171,7 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
                     ("oraclecloud.com/p/", _base64(16)),
                     ("customer-oci.com/p/", _base64(16)),
                     ("/p/", _many("0-9a-z", 20)),
+                    ("/p/", _base64(48)),
                 )
                 for kind in ("b", "u")
             ),
@@ -222,10 +226,10 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
     ),
     "brightcove_fastly": (((_param("fastly_token", _base64(16)),),),),
     "bunny": (
-        ((_param("token", _name(16)),), (_param("expires", _EPOCH),)),
+        ((_param("token", _name(16)),), (_param("expires", _EPOCH),), _NO_WORD),
         (("/bcdn_token=" + _name(16),),),
     ),
-    "keycdn": (((_param("token", _name(16)),), (_param("expire", _EPOCH),)),),
+    "keycdn": (((_param("token", _name(16)),), (_param("expire", _EPOCH),), _NO_WORD),),
     "nginx_secure_link": (
         ((_param("md5", _base64(20)),), (_param("expires", _EPOCH),)),
         ((_param("st", _base64(20)),), (_param("e", _EPOCH),)),
