@@ -152,6 +152,8 @@ def test_a_dry_run_shows_the_change_and_touches_nothing(road: Road, emulator: Em
     assert report.findings == {"pending": 1}
     road.run()
     assert f'+"url": "{road.urls(1)[0]}"' in shown[0], "the very URL was foretold"
+    changes = [line for line in shown[0].splitlines()[2:] if line.startswith(("+", "-"))]
+    assert len(changes) == 2, "the rest of the document is no change"
 
 
 def test_a_rescue_leaves_the_rows_alone(road: Road) -> None:

@@ -620,8 +620,28 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def services_of(bench: Bench, home: Path) -> Services:
+    settings = Settings(_env_file=None, home=home, ledger_key=KEY)
+    return Services(settings, bench.catalog, bench.storage, Downloader(DownloadPolicy()))
+
+
+@pytest.mark.parametrize("mode", [Mode.DRY_RUN, Mode.EMIT_SQL])
+def test_a_value_that_would_become_too_long_is_told_before_anything_is_written(
+    make_bench: MakeBench, mode: Mode, tmp_path: Path
+) -> None:
+    bench = make_bench("sqlite", ["CREATE TABLE videos (id INTEGER PRIMARY KEY, url VARCHAR(70))"], [VIDEOS])
+    bench.sql("INSERT INTO videos VALUES (1, 'https://u:secret@x.org/a.mp4')")
+    bench.take()
+    services = services_of(bench, tmp_path / "home")
+    report = process_batch(services, bench.source, "old:000001", mode=mode, sql_path=tmp_path / "change.sql")
+    [problem] = report.problems
+    assert problem.startswith("videos [1]: videos.url takes 70 characters")
+    assert "widen the column" in problem
+    assert "secret" not in problem
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@pytest.mark.parametrize("mode", [Mode.APPLY, Mode.EMIT_SQL])
+@pytest.mark.parametrize("mode", [Mode.APPLY, Mode.EMIT_SQL, Mode.DRY_RUN])
 def test_a_view_that_takes_no_updates_does_not_keep_other_tables_from_being_rewritten(
     make_bench: MakeBench, database: str, mode: Mode, tmp_path: Path
 ) -> None:
@@ -644,14 +664,16 @@ def test_a_view_that_takes_no_updates_does_not_keep_other_tables_from_being_rewr
     bench.take()
     [batch] = {finding.batch for finding in bench.findings()}
     assert batch is not None
-    settings = Settings(_env_file=None, home=tmp_path / "home", ledger_key=KEY)
-    services = Services(settings, bench.catalog, bench.storage, Downloader(DownloadPolicy()))
+    services = services_of(bench, tmp_path / "home")
     path = tmp_path / "change.sql"
     report = process_batch(services, bench.source, batch, mode=mode, sql_path=path)
     [problem] = [line for line in report.problems if "view" in line]
     assert problem.startswith("shown is a view that takes no updates")
     assert "describe the table behind it" in problem
     assert sorted(bench.sql("SELECT url FROM hidden")) == [(url,) for url in others]
+    if mode is Mode.DRY_RUN:
+        assert report.diffs == 1
+        return
     if mode is Mode.EMIT_SQL:
         assert report.emitted is not None
         assert report.emitted.statements == 1

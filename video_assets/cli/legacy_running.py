@@ -236,6 +236,8 @@ def _show_diff(diff: str) -> None:
 def show_run(report: RunReport) -> None:
     """A run for people."""
     if report.mode is Mode.DRY_RUN:
+        for problem in report.problems:
+            note(f"  {problem}")
         note(f"{report.source}: {report.diffs:,} rows would change; nothing was changed.")
         return
     if not report.batches:

@@ -234,7 +234,9 @@ def _sqlite_engine(url: URL, name: str, reading: Reading, *, for_writing: bool) 
     path = Path(url.database)
     if not path.is_file():
         # SQLite would make an empty database under any name.
-        raise SourceUnavailable(f"source {name!r}: there is no file {path}")
+        raise SourceUnavailable(
+            f"source {name!r}: there is no file {path}; correct the path (an absolute one has four slashes)"
+        )
 
     def open_file() -> sqlite3.Connection:
         return sqlite3.connect(

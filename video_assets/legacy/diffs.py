@@ -20,9 +20,12 @@ def row_diff(planned: PlannedRow) -> str:
     parts: list[str] = []
     for name, after in planned.edit.after.items():
         place = f"{planned.work.table} {redact(planned.work.row_key)} {name}"
+        before = planned.edit.before[name]
+        # Both or none are broken into lines: else a shorter URL would look like another document.
+        breaks = max(_longest_line(before), _longest_line(after)) > LONGEST_LINE // 2
         lines = difflib.unified_diff(
-            list(_lines(planned.edit.before[name])),
-            list(_lines(after)),
+            list(_lines(before, breaks=breaks)),
+            list(_lines(after, breaks=breaks)),
             f"a/{place}",
             f"b/{place}",
             n=1,
@@ -32,8 +35,12 @@ def row_diff(planned: PlannedRow) -> str:
     return "\n".join(parts)
 
 
-def _lines(value: Value) -> Iterator[str]:
-    """A value in lines that may be shown. NULL, numbers and BLOBs are one line."""
+def _longest_line(value: Value) -> int:
+    return max(map(len, value.data.splitlines()), default=0) if isinstance(value.data, str | bytes) else 0
+
+
+def _lines(value: Value, *, breaks: bool) -> Iterator[str]:
+    """A value in lines that may be shown, broken at commas if wanted. NULL, numbers and BLOBs are one line."""
     match value.data:
         case None:
             yield "NULL"
@@ -49,7 +56,7 @@ def _lines(value: Value) -> Iterator[str]:
         yield f"(BLOB with SHA-256 {text})"
         return
     for line in redact(text).splitlines() or [""]:
-        if len(line) <= LONGEST_LINE // 2:
-            yield line
-        else:
+        if breaks:
             yield from _BREAK.split(line)
+        else:
+            yield line

@@ -151,15 +151,15 @@ class Planner:
 
     def __init__(self, source: Source, reader: SourceDatabase) -> None:
         self._source = source
-        self._reader = reader
+        self.reader = reader
         self._accesses: dict[str, RowAccess] = {}
 
     def access(self, table: str) -> RowAccess:
         """How the columns of ``table`` are read and written. Raises SourceError."""
         if table not in self._accesses:
-            shape = look_at(self._reader, self._source.table(table))
-            with self._reader.connect() as connection:
-                self._accesses[table] = RowAccess.of(self._reader, connection, shape)
+            shape = look_at(self.reader, self._source.table(table))
+            with self.reader.connect() as connection:
+                self._accesses[table] = RowAccess.of(self.reader, connection, shape)
         return self._accesses[table]
 
     def plan(self, work: RowWork) -> PlannedRow:
@@ -167,7 +167,7 @@ class Planner:
         access = self.access(work.table)
         key = decode_key(work.row_key)
         names = self._columns(work, access)
-        with self._reader.connect() as connection:
+        with self.reader.connect() as connection:
             row = connection.execute(access.read(key, names)).first()
             if row is None:
                 return PlannedRow(work, RowEdit(missing=work.all_places), is_gone=True)

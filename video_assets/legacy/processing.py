@@ -23,6 +23,7 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.batches import findings_of, note_batch
 from video_assets.legacy.blobs import read_blob
 from video_assets.legacy.config import Source
+from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.diffs import row_diff
 from video_assets.legacy.documents import FolderDocuments, inside
 from video_assets.legacy.editing import Durable
@@ -40,6 +41,8 @@ from video_assets.storage.durable import DurableStorage
 from video_assets.transfer.cargo import Observer, Outcome, Result
 from video_assets.transfer.staging import file_blocks
 
+MOST_PROBLEMS = 20
+"""Sentences about what did not work, in one report."""
 FILES_AT_ONCE = 200
 """Files between two reports of progress."""
 PATIENCE = timedelta(seconds=20)
@@ -128,6 +131,7 @@ def process_batch(
     started = time.monotonic()
     report = BatchReport(batch_key, mode)
     run = run_id or f"run-{utc_now():%Y%m%dT%H%M%S}-{batch_key}"
+    views: dict[str, str] = {}
     images = None
     if mode is Mode.APPLY and undoable:
         images = Images(services.settings.ledger_key, source.before_images)
@@ -152,7 +156,13 @@ def process_batch(
             report.problems += report.rewrite.examples
             _settle_moved(services.catalog, batch_key)
         elif mode is Mode.DRY_RUN:
-            for planned in _plans(services, _planner(source, cleanup), source, batch_key, foresee=True):
+            planner = _planner(source, cleanup)
+            if isinstance(planner, Planner):
+                views = _views(services.catalog, planner.reader, batch_key)
+                report.problems += views.values()
+            for planned in _plans(services, planner, source, batch_key, report.problems, foresee=True):
+                if planned.work.table in views:
+                    continue
                 report.diffs += 1
                 if on_diff is not None:
                     on_diff(row_diff(planned))
@@ -213,7 +223,7 @@ def _rescue_files(
         report.bytes += outcome.size
         if outcome.reason is not None:
             report.reasons[str(outcome.reason)] += 1
-        if outcome.message and outcome.result is not Result.SKIPPED and len(report.problems) < 20:
+        if outcome.message and outcome.result is not Result.SKIPPED and len(report.problems) < MOST_PROBLEMS:
             report.problems.append(f"{outcome.id}: {outcome.message}")
 
 
@@ -268,17 +278,20 @@ def _planner(source: Source, cleanup: ExitStack) -> Planner | FolderDocuments:
 
 def _emit(services: Tools, source: Source, batch: str, path: Path | None, problems: list[str]) -> EmittedFiles:
     with open_primary(source) as reader:
-        views: dict[str, str] = {}
-        for table in _tables_of(services.catalog, batch):
-            if (why := reader.why_not_updatable(table)) is not None:
-                views[table] = why
+        views = _views(services.catalog, reader, batch)
         problems += views.values()
         planner = Planner(source, reader)
         with SqlFiles(reader, path or Path(f"{batch.replace(':', '-')}.sql")) as files:
-            for planned in _plans(services, planner, source, batch, foresee=False):
+            for planned in _plans(services, planner, source, batch, problems, foresee=False):
                 if planned.work.table not in views:
                     files.add(planner.access(planned.work.table), planned)
         return files.finished()
+
+
+def _views(catalog: Catalog, reader: SourceDatabase, batch: str) -> dict[str, str]:
+    """Tables of a batch that take no updates, each with the sentence that says so."""
+    found = {table: reader.why_not_updatable(table) for table in _tables_of(catalog, batch)}
+    return {table: why for table, why in found.items() if why is not None}
 
 
 def _settle_moved(catalog: Catalog, batch: str) -> None:
@@ -293,9 +306,18 @@ def _settle_moved(catalog: Catalog, batch: str) -> None:
 
 
 def _plans(
-    services: Tools, planner: Planner | FolderDocuments, source: Source, batch: str, *, foresee: bool
+    services: Tools,
+    planner: Planner | FolderDocuments,
+    source: Source,
+    batch: str,
+    problems: list[str],
+    *,
+    foresee: bool,
 ) -> Iterator[PlannedRow]:
-    """The rows of a batch that would change. ``foresee``: as if every pending file were stored already."""
+    """The rows of a batch that would change; why others cannot is added to ``problems``, for the first of them.
+
+    ``foresee``: as if every pending file were stored already.
+    """
     states = (FindingState.SAVED, FindingState.PENDING) if foresee else (FindingState.SAVED,)
 
     def durable(file: LegacyFile) -> Durable | None:
@@ -306,7 +328,10 @@ def _plans(
             works = load_work(session, source.name, [row], states=states, durable=durable)
         for work in works:
             planned = planner.plan(work)
-            if planned.edit.after and planned.problem is None:
+            if planned.problem is not None:
+                if len(problems) < MOST_PROBLEMS:
+                    problems.append(f"{work.table} {work.row_key}: {planned.problem}")
+            elif planned.edit.after:
                 yield planned
 
 
