@@ -68,6 +68,7 @@ def test_discover_writes_a_configuration_once(tmp_path: Path) -> None:
     [
         (("discover", "sqlite:///missing.db"), 3, "there is no file missing.db"),
         (("discover", "postgresql://bob:hunter2@127.0.0.1:1/x"), 3, "cannot be used"),
+        (("discover", "nonsense"), 3, "a database is given as a URL"),
         (("discover", "env:NOWHERE_SET"), 2, "NOWHERE_SET, which is not set"),
         (("inventory",), 2, "legacy discover"),
         (("example", "nonsense"), 2, "known are generated_cards"),

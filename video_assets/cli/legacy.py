@@ -104,6 +104,12 @@ def discover_command(
     try:
         url = configuration.resolve_url(address, source=name)
         if "://" not in url:
+            if not Path(url).expanduser().is_dir():
+                raise CommandFailed(
+                    f"there is no folder {url}; a database is given as a URL, such as "
+                    "postgresql+psycopg2://user@host/name or sqlite:////folder/file.db",
+                    ExitCode.UNAVAILABLE,
+                )
             _show_folder(discover_folder(Path(url).expanduser()), name, write, as_json=as_json)
             return
         found = discover(url, exact=exact, sample=sample, name=name)

@@ -46,6 +46,8 @@ def verdict_sentence(document: Mapping[str, Any]) -> str:
         return "No temporary URL and no token is left anywhere."
     if verdict["accounted"]:
         return "Nothing temporary is left but what is lost, with its evidence, or left alone on purpose."
+    if any(each.get("problem") for part in document["sources"] for each in part["tables"].values()):
+        return "Not everything could be read: what stands there is not accounted for."
     return "There are temporary URLs left that are not accounted for."
 
 
