@@ -163,6 +163,10 @@ def run_command(
                 show_run(reports[-1])
     except SourceError as exc:
         raise Stop(exc) from None
+    except FileExistsError as exc:
+        raise CommandFailed(
+            f"{exc.filename} exists already and is kept, for it may be the only way back: choose another folder"
+        ) from None
     finally:
         services.catalog.close()
     if as_json:

@@ -6,6 +6,7 @@ values are secrets: the files are readable by their owner only.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,14 +59,15 @@ class SqlFiles:
         self._inverse: IO[str]
 
     def __enter__(self) -> Self:
+        for path in (self.path, self.inverse_path):
+            if path.exists():
+                raise FileExistsError(
+                    errno.EEXIST, "it exists already and is kept; move it away to write a new one", str(path)
+                )
         of_bytes = _knows_no_encoding(self._database)
-        self._file = _private(self.path, of_bytes=of_bytes)
-        try:
-            self._inverse = _private(self.inverse_path, of_bytes=of_bytes)
-        except BaseException:
-            self._file.close()
-            self.path.unlink()
-            raise
+        # Drafts until they are complete: half a file must not look like a whole one.
+        self._file = _private(_draft(self.path), of_bytes=of_bytes)
+        self._inverse = _private(_draft(self.inverse_path), of_bytes=of_bytes)
         for file, title in (
             (self._file, "Temporary URLs are replaced by durable ones."),
             (self._inverse, f"Takes back what {self.path.name} did."),
@@ -84,6 +86,12 @@ class SqlFiles:
             file.flush()
             os.fsync(file.fileno())
             file.close()
+        # The way back first: there is never a change without its inverse.
+        for path in (self.inverse_path, self.path):
+            if kind is None:
+                _draft(path).rename(path)
+            else:
+                _draft(path).unlink()
 
     def add(self, access: RowAccess, planned: PlannedRow) -> None:
         """Write the statements of one row; a row without a change writes nothing."""
@@ -137,8 +145,13 @@ def _knows_no_encoding(database: SourceDatabase) -> bool:
         return str(connection.exec_driver_sql("SHOW server_encoding").scalar_one()) == "SQL_ASCII"
 
 
+def _draft(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
 def _private(path: Path, *, of_bytes: bool) -> IO[str]:
-    """A new file that only its owner can read. Raises FileExistsError."""
+    """A new file that only its owner can read, in the place of what a killed run left there."""
+    path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     encoding, errors = ("latin-1", "strict") if of_bytes else ("utf-8", "surrogateescape")
     return os.fdopen(descriptor, "w", encoding=encoding, errors=errors, newline="")

@@ -111,19 +111,23 @@ class Leaves:
     """
 
     def __init__(self, path: Path | None = None, *, folder: Path | None = None) -> None:
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        if path is None:
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-            self._temporary = tempfile.TemporaryDirectory(prefix="leaves-", dir=folder)
-            path = Path(self._temporary.name) / "leaves.db"
+        self._pending: list[tuple[bytes]] = []
+        if path is not None:
+            self._open(path)
+            return
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        # Removed while it is open: a process that is killed leaves nothing behind.
+        with tempfile.TemporaryDirectory(prefix="leaves-", dir=folder) as name:
+            self._open(Path(name) / "leaves.db")
+
+    def _open(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None)
         # A proof that was interrupted is made anew, so nothing here has to survive a power cut.
         self._database.execute("PRAGMA journal_mode=OFF")
         self._database.execute("PRAGMA synchronous=OFF")
         self._database.execute("PRAGMA cache_size=-16384")
         self._database.execute("CREATE TABLE IF NOT EXISTS leaf (leaf BLOB PRIMARY KEY) WITHOUT ROWID")
-        self._pending: list[tuple[bytes]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -197,8 +201,6 @@ class Leaves:
         """Close the file; a temporary one is removed."""
         self._flush()
         self._database.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
 
 
 def _between(numbered: Iterator[tuple[int, bytes]], low: int, high: int) -> Iterator[tuple[int, bytes]]:
