@@ -1,4 +1,4 @@
-"""SIGKILL while batches are cut, SQL is emitted or a proof is made: the next run finishes, nothing is left over."""
+"""SIGKILL while batches are cut, SQL is emitted or a proof is made: the next run finishes, nothing is left."""
 
 from __future__ import annotations
 
