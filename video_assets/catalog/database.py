@@ -31,7 +31,6 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlmodel import Session
 
-from video_assets.catalog import migrations
 from video_assets.catalog.columns import EncryptedText, dump_json
 from video_assets.catalog.errors import CatalogError, CatalogTooNew, CatalogUnavailable
 from video_assets.settings import Settings
@@ -293,6 +292,9 @@ def open_catalog(settings: Settings) -> Catalog:
     Raises CatalogUnavailable when it cannot be reached, CatalogTooNew when it belongs to a later version, and
     CatalogError for a URL or an encryption key that is none.
     """
+    # Only whoever may have to migrate waits for Alembic; helper processes open what is there.
+    from video_assets.catalog import migrations
+
     EncryptedText.use_key(load_encryption_key(settings))
     url = settings.catalog_url
     try:

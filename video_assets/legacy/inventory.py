@@ -279,7 +279,6 @@ class _TableRun:
             if len(first) == FEWEST_STRETCHES:
                 with Lanes(self.catalog, self.source, searcher) as lanes:
                     lanes.start(first[-1], ends)
-                    # Their beginning takes a while; this process does not wait for it.
                     for stretch in self._here(searcher, cursor, after, upto=first[-1]):
                         yield replace(stretch, is_last=False)
                     for stretch in lanes.stretches():

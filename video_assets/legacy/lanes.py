@@ -16,7 +16,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -152,11 +152,14 @@ class Lanes:
             self._number, mp_context=context, initializer=_open_lane, initargs=given
         )
         self._waiting: deque[tuple[Future[Stretch], Key | None]] = deque()
+        # The first processes take half a second to begin; nobody should wait for them.
+        self._starter = ThreadPoolExecutor(1)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._starter.shutdown()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def start(self, after: Key | None, ends: Iterator[Key]) -> None:
@@ -165,7 +168,7 @@ class Lanes:
         ``ends`` are the keys at which stretches end; behind the last of them the table is read to its end.
         """
         self._begin, self._ends, self._is_laid_out = after, ends, False
-        self._lay_out()
+        self._started = self._starter.submit(self._lay_out)
 
     def stretches(self) -> Iterator[Stretch]:
         """What became of each stretch, in the order of the key.
@@ -173,6 +176,7 @@ class Lanes:
         Raises what reading the source raises, CatalogError, and SourceUnavailable when a process dies.
         """
         try:
+            self._started.result()
             while self._waiting:
                 future, end = self._waiting.popleft()
                 stretch = future.result()

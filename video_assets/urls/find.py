@@ -84,6 +84,8 @@ def find(
     if isinstance(content, str) and content_type is None:
         suspects = look(content)
         if suspects is not None:
+            if not suspects:
+                return []
             return [
                 found
                 for suspect in suspects
