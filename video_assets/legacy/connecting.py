@@ -345,7 +345,10 @@ def explain(exc: SQLAlchemyError, name: str, address: str) -> SourceError:
             "raise statement_timeout_seconds or lock_timeout_seconds under [source.reading]"
         )
     if codes & set(_READ_ONLY) or "readonly" in lowered or "read-only" in lowered:
-        return SourceReadOnly(f"{at} refuses this user: {cause}; use one with the privilege, or --emit-sql")
+        return SourceReadOnly(
+            f"{at} refuses this user: {cause}; grant that, or use one who may "
+            "(to change rows by hand: --emit-sql)"
+        )
     if codes & set(_MISSING) or "no such table" in lowered or "no such column" in lowered:
         return SourceMismatch(f"{at} is not as configured: {cause}; run discover again, or correct the name")
     if "not a database" in lowered or "malformed" in lowered:
