@@ -53,7 +53,7 @@ class Analysis:
     @property
     def retention(self) -> timedelta | None:
         """The shortest time a host keeps the file, where a host rule holds."""
-        return min((v.scheme.retention for v in self.verdicts if v.scheme.retention is not None), default=None)
+        return min([v.scheme.retention for v in self.verdicts if v.scheme.retention is not None], default=None)
 
 
 def analyse(text: str, depth: int = 0) -> Analysis:
@@ -79,7 +79,7 @@ def analyse(text: str, depth: int = 0) -> Analysis:
     if spans:
         url = parts.text
         spans = [span for span in spans if span[1] > span[0] and url[span[0] : span[1]] != MARKER]
-        analysis.secrets = merge(spelling.raw_span(*span) for span in spans) if spelling.edits else merge(spans)
+        analysis.secrets = merge([spelling.raw_span(*span) for span in spans]) if spelling.edits else merge(spans)
     return analysis
 
 
@@ -92,9 +92,11 @@ def recent_analysis(text: str) -> Analysis:
     return analyse(text)
 
 
-def merge(spans: Iterator[Span] | list[Span]) -> list[Span]:
+def merge(spans: list[Span]) -> list[Span]:
     """The spans in order, overlapping ones made one."""
     merged: list[Span] = []
+    if len(spans) < 2:
+        return spans
     for start, end in sorted(set(spans)):
         if merged and start < merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))

@@ -24,26 +24,24 @@ def classify(url: str, *, created_at: datetime | None = None, now: datetime | No
         return _PERMANENT
     kind = Kind.CREDENTIAL_ONLY
     named: Verdict = analysis.verdicts[0]
-    for verdict in analysis.verdicts:
-        if verdict.kind is Kind.TEMPORARY:
-            kind, named = Kind.TEMPORARY, verdict
-            break
     expires_at, bound = None, Bound.CERTAIN
     for verdict in analysis.verdicts:
         if verdict.kind is not Kind.TEMPORARY:
             continue
+        if kind is not Kind.TEMPORARY:
+            kind, named = Kind.TEMPORARY, verdict
         at, sure = verdict.expires_at, verdict.bound
-        if verdict.scheme.retention is not None and created_at is not None:
+        if created_at is not None and verdict.scheme.retention is not None:
             started = created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)
             at, sure = moments.add(started.astimezone(UTC), verdict.scheme.retention), verdict.scheme.bound
         if at is not None and (expires_at is None or at < expires_at):
             expires_at, bound = at, sure
     return Classification(
-        kind=kind,
-        scheme=named.scheme.name,
-        expires_at=expires_at,
-        bound=bound,
-        carries_jwt=analysis.carries_jwt,
-        secrets=tuple(dict.fromkeys(url[start:end] for start, end in analysis.secrets)),
-        retention=analysis.retention,
+        kind,
+        named.scheme.name,
+        expires_at,
+        bound,
+        analysis.carries_jwt,
+        tuple(dict.fromkeys([url[start:end] for start, end in analysis.secrets])),
+        analysis.retention,
     )

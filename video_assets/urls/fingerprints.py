@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from video_assets.urls.analysis import MAX_DEPTH, NESTED_URL, Verdict, recent_analysis
 from video_assets.urls.parts import Param, Parts, Span, percent_decode
+from video_assets.urls.schemes.model import Scheme
 
 _DEFAULT_PORTS = {"http": "80", "https": "443", "": "443"}
 _UNRESERVED = "-._~!$&'()*+,;=:@/"
@@ -42,7 +43,7 @@ def _kept(parts: Parts, verdicts: list[Verdict], depth: int) -> list[str]:
     fragment = parts.text.find("#", parts.path_end)
     kept = []
     for name, found in parts.params.items():
-        if any(scheme.is_volatile(name) for scheme in schemes):
+        if _is_volatile(schemes, name):
             continue
         for param in found:
             if param.in_path or (0 <= fragment < param.start and "ttp" not in param.raw.lower()):
@@ -51,6 +52,13 @@ def _kept(parts: Parts, verdicts: list[Verdict], depth: int) -> list[str]:
                 continue
             kept.append(f"{name}={_value(param, depth)}")
     return kept
+
+
+def _is_volatile(schemes: list[Scheme], name: str) -> bool:
+    for scheme in schemes:  # noqa: SIM110  a generator would cost more than the search
+        if scheme.is_volatile(name):
+            return True
+    return False
 
 
 def _spans(verdicts: list[Verdict]) -> list[Span]:
@@ -80,7 +88,7 @@ def _path(parts: Parts, verdicts: list[Verdict], depth: int) -> str:
             cut.append((span_start - start, span_end - start))
     for name, found in parts.params.items():
         for param in found:
-            if param.in_path and any(scheme.is_volatile(name) for scheme in schemes):
+            if param.in_path and _is_volatile(schemes, name):
                 cut += [(param.start - start, param.end - start)]
     for scheme in schemes:
         cut += [(a - start, b - start) for a, b in scheme.volatile_spans(parts)]
@@ -90,7 +98,8 @@ def _path(parts: Parts, verdicts: list[Verdict], depth: int) -> str:
         pieces.append(path[done : max(done, cut_start)])
         done = max(done, cut_end)
     pieces.append(path[done:])
-    return re.sub(r"/{2,}", "/", _normal("".join(pieces))) or "/"
+    normal = _normal("".join(pieces))
+    return (re.sub(r"/{2,}", "/", normal) if "//" in normal else normal) or "/"
 
 
 def _normal(path: str) -> str:
