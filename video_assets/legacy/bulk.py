@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -19,13 +20,14 @@ from sqlalchemy import (
     FromClause,
     MetaData,
     Table,
+    bindparam,
     delete,
     select,
     true,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 Row = tuple[Any, ...]
 
@@ -43,11 +45,7 @@ def as_driver_takes(staged: Table, rows: list[Row], dialect: Dialect) -> list[Ro
 
     In that order two writers of the same rows wait for each other instead of deadlocking.
     """
-    processors = [
-        (number, processor)
-        for number, column in enumerate(staged.c)
-        if (processor := column.type.dialect_impl(dialect).bind_processor(dialect)) is not None
-    ]
+    processors = _processors(staged, [column.name for column in staged.c], dialect)
     ready = []
     for row in sorted(rows, key=itemgetter(0)):
         values = list(row)
@@ -58,33 +56,70 @@ def as_driver_takes(staged: Table, rows: list[Row], dialect: Dialect) -> list[Ro
     return ready
 
 
-def merge(
-    connection: Connection,
-    table: Table,
-    staged: Table,
-    rows: list[Row],
-    values: Mapping[str, ColumnElement[Any]],
-    origin: FromClause,
-    update: Update,
-) -> int:
-    """Insert the rows whose id is new, and update what ``update`` wants of the others. How many were new.
+def _processors(table: Table, names: Sequence[str], dialect: Dialect) -> list[tuple[int, Callable[[Any], Any]]]:
+    """What has to be done to a row's values, by their place in the row."""
+    return [
+        (number, processor)
+        for number, name in enumerate(names)
+        if (processor := table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) is not None
+    ]
 
-    ``rows`` are as ``as_driver_takes`` gives them; ``values`` make the columns of ``table`` out of ``origin``,
-    which is the staging table or a join with it.
-    """
-    if not rows:
-        return 0
-    _stage(connection, table, staged, rows)
-    insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-    incoming = select(*values.values()).select_from(origin).where(true()).order_by(staged.c.id)
-    statement = insert(table).from_select(list(values), incoming, include_defaults=False)
-    new = connection.execute(statement.on_conflict_do_nothing(index_elements=[table.c.id])).rowcount
-    if new < len(rows):
-        changes, where = update(statement.excluded)
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=[table.c.id], set_=changes, where=where)
-        )
-    return new
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """How staged rows come into their table."""
+
+    table: Table
+    staged: Table
+    update: Update
+    """What becomes of rows whose id is known already."""
+
+    def put(
+        self,
+        connection: Connection,
+        rows: list[Row],
+        same: Mapping[str, Any],
+        computed: Mapping[str, ColumnElement[Any]] | None = None,
+        origin: FromClause | None = None,
+    ) -> int:
+        """Insert the rows whose id is new, and update the others. How many were new.
+
+        ``rows`` are as ``as_driver_takes`` gives them, ``same`` is what all of them have in common; columns that
+        are ``computed`` come from ``origin``, a join with the staging table.
+        """
+        if not rows:
+            return 0
+        if connection.dialect.driver == "psycopg2" and not computed and self._copy_all(connection, rows, same):
+            return len(rows)
+        _stage(connection, self.table, self.staged, rows)
+        values: dict[str, ColumnElement[Any]] = {column.name: column for column in self.staged.c}
+        values |= {name: bindparam(name, value, self.table.c[name].type) for name, value in same.items()}
+        values |= computed or {}
+        insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+        incoming = select(*values.values()).select_from(self.staged if origin is None else origin)
+        incoming = incoming.where(true()).order_by(self.staged.c.id)
+        statement = insert(self.table).from_select(list(values), incoming, include_defaults=False)
+        known = [self.table.c.id]
+        new = connection.execute(statement.on_conflict_do_nothing(index_elements=known)).rowcount
+        if new < len(rows):
+            changes, where = self.update(statement.excluded)
+            connection.execute(statement.on_conflict_do_update(index_elements=known, set_=changes, where=where))
+        return new
+
+    def _copy_all(self, connection: Connection, rows: list[Row], same: Mapping[str, Any]) -> bool:
+        """Copy the rows right into their table: a third cheaper, and possible when all of them are new."""
+        names = [*(column.name for column in self.staged.c), *same]
+        common = list(same.values())
+        for number, processor in _processors(self.table, list(same), connection.dialect):
+            common[number] = processor(common[number])
+        savepoint = connection.begin_nested()
+        try:
+            _copy(connection, f"COPY {self.table.name} ({', '.join(names)}) FROM STDIN", rows, tuple(common))
+        except IntegrityError:
+            savepoint.rollback()
+            return False
+        savepoint.commit()
+        return True
 
 
 def _stage(connection: Connection, table: Table, staged: Table, rows: list[Row]) -> None:
@@ -95,7 +130,7 @@ def _stage(connection: Connection, table: Table, staged: Table, rows: list[Row])
     connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {staged.name} {shape}")
     connection.execute(delete(staged))
     if connection.dialect.driver == "psycopg2":
-        _copy(connection, f"COPY {staged.name} ({names}) FROM STDIN", rows)
+        _copy(connection, f"COPY {staged.name} ({names}) FROM STDIN", rows, ())
         return
     mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     places = ", ".join(mark for _ in staged.c)
@@ -107,21 +142,30 @@ _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _NULL = "\x01NULL\x01"
 
 
-def _copy(connection: Connection, statement: str, rows: list[Row]) -> None:
-    """Send rows in the text format of COPY, https://www.postgresql.org/docs/current/sql-copy.html."""
+def _escaped(value: str) -> str:
+    return _ESCAPED.sub(lambda match: _ESCAPES[match.group()], value)
+
+
+def _copy(connection: Connection, statement: str, rows: list[Row], common: Row) -> None:
+    """Send rows in the text format of COPY, https://www.postgresql.org/docs/current/sql-copy.html.
+
+    ``common`` are the last values of every row.
+    """
     import psycopg2
 
     lines = []
+    end = "".join(f"\t{_escaped(str(value))}" for value in common) + "\n"
     for row in rows:
         values = [_NULL if value is None else str(value) for value in row]
         line = "\t".join(values)
         if "\\" in line or "\n" in line or "\r" in line or line.count("\t") >= len(values):
-            line = "\t".join([_ESCAPED.sub(lambda match: _ESCAPES[match.group()], value) for value in values])
+            line = "\t".join([_escaped(value) for value in values])
         lines.append(line)
+        lines.append(end)
     raw: Any = connection.connection
     try:
         with raw.cursor() as cursor:
-            cursor.copy_expert(f"{statement} WITH (NULL '{_NULL}')", io.StringIO("\n".join(lines) + "\n"))
+            cursor.copy_expert(f"{statement} WITH (NULL '{_NULL}')", io.StringIO("".join(lines)))
     except psycopg2.Error as exc:
         # Past SQLAlchemy, its error classes have to be put on by hand: the catalog explains them to people.
         raise DBAPIError.instance(

@@ -16,7 +16,7 @@ from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.errors import SourceBusy
 from video_assets.legacy.tables import Key, TableShape
 
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE = 1000
 """Most rows fetched from the server-side cursor at a time."""
 _TEXT = frozenset((str, bytes))
 _ROWS_AT_FIRST = 4

@@ -31,7 +31,7 @@ from sqlmodel import Session, col
 from video_assets.catalog.columns import storable
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.models import MediaState, utc_now
-from video_assets.legacy.bulk import as_driver_takes, merge, staging_table
+from video_assets.legacy.bulk import Merge, as_driver_takes, staging_table
 from video_assets.legacy.scanning import Seen
 
 T = TypeVar("T")
@@ -159,23 +159,19 @@ def write(
     """
     now = utc_now()
     connection = session.connection()
-    files = _values(FILES, STAGED_FILES, source=source, created_at=now, updated_at=now, **_NEW_FILE)
-    new_files = merge(connection, FILES, STAGED_FILES, rows.files, files, STAGED_FILES, _better_link)
-    findings = _values(FINDINGS, STAGED_FINDINGS, source=source, found_at=rows.read_at, updated_at=now)
-    findings["state"] = _state_of_finding()
-    with_file = STAGED_FINDINGS.outerjoin(FILES, FILES.c.id == STAGED_FINDINGS.c.file_id)
-    new_findings = merge(connection, FINDINGS, STAGED_FINDINGS, rows.findings, findings, with_file, _other_url)
+    same: dict[str, Any] = {"source": source, "updated_at": now}
+    new_files = _MERGE_FILES.put(connection, rows.files, {**same, **_NEW_FILE, "created_at": now})
+    computed, origin = None, None
+    if new_files < len(rows.files):
+        computed = {"state": _state_of_finding()}
+        origin = STAGED_FINDINGS.outerjoin(FILES, FILES.c.id == STAGED_FINDINGS.c.file_id)
+    same["found_at"] = rows.read_at
+    new_findings = _MERGE_FINDINGS.put(connection, rows.findings, same, computed, origin)
     vanished = 0
     if row_keys:
         seen = {row[0] for row in rows.findings}
         vanished = _mark_vanished(session, source, table, row_keys, seen, now)
     return Recorded(len(rows.findings), new_findings, new_files, vanished)
-
-
-def _values(table: Table, staged: Table, **same: Any) -> dict[str, ColumnElement[Any]]:
-    """The columns of ``table``: those that were staged, and what is the ``same`` for all rows."""
-    values: dict[str, ColumnElement[Any]] = {column.name: column for column in staged.c}
-    return values | {name: bindparam(name, value, table.c[name].type) for name, value in same.items()}
 
 
 def _state_of_finding() -> ColumnElement[str]:
@@ -245,6 +241,10 @@ def _other_url(new: Any) -> tuple[dict[str, Any], ColumnElement[bool]]:
     changes = {name: new[name] for name in FINDING_COLUMNS if name not in place}
     changes |= {"reason": null(), "batch": null(), "updated_at": new.updated_at}
     return changes, or_(and_(other_url, FINDINGS.c.updated_at < new.found_at), restored, other_rule)
+
+
+_MERGE_FILES = Merge(FILES, STAGED_FILES, _better_link)
+_MERGE_FINDINGS = Merge(FINDINGS, STAGED_FINDINGS, _other_url)
 
 
 def _constant(word: str) -> ColumnElement[str]:
