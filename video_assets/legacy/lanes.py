@@ -188,7 +188,7 @@ class Lanes:
         except BrokenProcessPool:
             raise SourceUnavailable(
                 f"source {self._source.name!r}: a process that reads {self._table!r} died (out of memory?); "
-                "what was recorded is kept: take the inventory again, with `lanes = 1` under [reading] if need be"
+                "what was recorded is kept: take the inventory again, with `lanes = 1` under [source.reading]"
             ) from None
 
     def _lay_out(self) -> None:
