@@ -169,12 +169,13 @@ def test_find_prints_whole_urls_for_machines_only(urls: Urls) -> None:
         assert not any(secret in shown.out for secret in SECRETS)
 
 
-def test_find_says_when_a_url_is_a_key_or_lies_in_inner_json(urls: Urls) -> None:
+def test_a_pointer_leads_through_inner_json_and_names_the_object_of_a_key(urls: Urls) -> None:
     content = json.dumps({"in": json.dumps({"k": TEMPORARY}), "keys": {CREDENTIAL: 1}})
     outcome = urls("find", "--jsonl", stdin=json.dumps({"id": 1, "content": content}))
     inner, key = outcome.lines[0]["findings"]
-    assert (inner["pointer"], inner["pointers"]) == ("/in/k", ["/in", "/k"])
-    assert (key["pointer"], key["in_key"]) == ("/keys", True)
+    assert (inner["url"], inner["pointer"]) == (TEMPORARY, "/in/k")
+    assert (key["url"], key["pointer"]) == (CREDENTIAL, "/keys")
+    assert set(inner) == set(key) == {"url", "pointer", "kind", "scheme", "expires_at"}
 
 
 def test_find_uses_the_content_type_and_the_time_of_a_line(urls: Urls) -> None:

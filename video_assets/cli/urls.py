@@ -115,8 +115,8 @@ def find_urls(
 
     With --jsonl: {"id","content","content_type"?,"created_at"?} gives {"id","findings":[{"url","pointer","kind",
     "scheme","expires_at"}]}. Those URLs are whole and unescaped: treat that output as a secret. `pointer` is null
-    outside JSON. For JSON inside JSON it joins the pointers of the layers, and `pointers` lists them. With
-    `in_key` the URL is a key of the object that the pointer names.
+    outside JSON. For JSON inside JSON it joins the pointers of the layers. Of a URL that is a key it names the
+    object; --json says which are keys.
     """
     if jsonl:
         _end(*_find_lines(files or ["-"], as_json))
@@ -245,19 +245,14 @@ def _find_lines(sources: list[str], as_json: bool) -> tuple[bool, bool]:
 
 
 def _finding_object(finding: Finding) -> dict[str, Any]:
-    """What the data door tells of one finding; what is rarely there is only said when it is."""
-    told: dict[str, Any] = {
+    """What the data door tells of one finding."""
+    return {
         "url": finding.url,
         "pointer": finding.pointer,
         "kind": finding.classification.kind.value,
         "scheme": finding.classification.scheme,
         "expires_at": second_text(finding.classification.expires_at),
     }
-    if len(finding.pointers) > 1:
-        told["pointers"] = finding.pointers
-    if finding.in_key:
-        told["in_key"] = True
-    return told
 
 
 def _one_format(as_json: bool) -> None:
