@@ -333,6 +333,34 @@ def test_a_missing_table_or_column_is_named_with_what_there_is(url: str, catalog
     assert "has no column 'x'; it has id, prompt, snapshot" in no_column
 
 
+def test_a_table_that_may_not_be_read_is_left_out_and_the_others_are_read(
+    request: pytest.FixtureRequest, tmp_path: Path, catalog: Catalog
+) -> None:
+    url = database_url(request, "postgresql", tmp_path)
+    make_cards(url, 20)
+    run(
+        url,
+        "CREATE TABLE secrets (id INTEGER PRIMARY KEY, link TEXT)",
+        "CREATE ROLE only_cards LOGIN",
+        "GRANT SELECT ON cards TO only_cards",
+    )
+    limited = sa.make_url(url).set(username="only_cards").render_as_string(hide_password=False)
+    source = source_of(
+        limited,
+        {"name": "secrets", "column": [{"name": "link"}]},
+        {"name": "cards", "column": [{"name": "snapshot", "type": "json"}]},
+    )
+    try:
+        report = take_inventory(catalog, source)
+    finally:
+        run(url, "DROP OWNED BY only_cards", "DROP ROLE only_cards")
+    assert not report.complete
+    assert [table.complete for table in report.tables] == [False, True]
+    assert "secrets" in report.problems[0]
+    assert "permission denied for table secrets; grant that" in report.problems[0]
+    assert len(findings(catalog)) == 2
+
+
 def test_an_unreachable_database_is_one_sentence_without_its_password(catalog: Catalog, tmp_path: Path) -> None:
     for url in (
         "postgresql+psycopg2://bob:${SECRET_WORD}@127.0.0.1:1/app",

@@ -180,12 +180,11 @@ def _read_tables(
             report.tables.append(counts)
             try:
                 shape = look_at(database, config)
-            except SourceUnavailable:
+                _TableRun(catalog, source, database, shape, claim, counts, full=full).go(stop_at, on_progress)
+            except (SourceUnavailable, InventoryRunning):
                 raise
             except SourceError as exc:
                 counts.problem = str(exc)
-                continue
-            _TableRun(catalog, source, database, shape, claim, counts, full=full).go(stop_at, on_progress)
             if stop_at is not None and time.monotonic() >= stop_at:
                 return
 
