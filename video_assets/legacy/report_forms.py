@@ -98,12 +98,18 @@ def _cell(text: str) -> str:
 def advice_sentences(report: AtRisk) -> list[str]:
     """The forecast in words."""
     foreseen = report.forecast
+    lost = []
+    if report.already_lost:
+        lost = [
+            f"{report.already_lost:,} files are lost already: their links are dead and no provider can be asked "
+            "for new ones. Whoever still has some: `video-assets legacy run --bring-your-own FOLDER`."
+        ]
     if foreseen is None or foreseen.files == 0:
-        return ["There is nothing left to rescue."]
+        return [*lost, f"There is nothing {'else ' if lost else ''}left to rescue."]
     if foreseen.lost == 0:
-        return ["At the configured limits every living link is saved before it dies."]
+        return [*lost, "At the configured limits every living link is saved before it dies."]
     sentences = [
-        f"At the configured limits {foreseen.lost:,} of {foreseen.files:,} files will die before their turn."
+        f"At the configured limits {foreseen.lost:,} of {foreseen.files:,} files will die before their turn.",
     ]
     names = {
         "connections": "connections (all hosts together)",
@@ -117,4 +123,4 @@ def advice_sentences(report: AtRisk) -> list[str]:
         )
     if not foreseen.advice:
         sentences.append("No higher limit would save them: they die too soon.")
-    return sentences
+    return [*sentences, *lost]

@@ -93,8 +93,8 @@ def _about(report: AtRisk) -> str:
 def _figures(report: AtRisk) -> str:
     foreseen = report.forecast
     figures = [
-        (f"{report.files:,}", "files to rescue"),
-        (f"{report.places:,}", "places to rewrite"),
+        (f"{report.files:,}", "files behind temporary links"),
+        (f"{report.places:,}", "places that hold them"),
         (f"{report.buckets[Bucket.HOUR]:,}", "die within the hour"),
         (f"{report.refreshable:,}", "dead, refreshable"),
         (f"{report.already_lost:,}", "already lost"),
@@ -108,7 +108,7 @@ def _figures(report: AtRisk) -> str:
 
 
 def _advice(report: AtRisk) -> str:
-    lost = report.forecast is not None and report.forecast.lost > 0
+    lost = report.already_lost > 0 or (report.forecast is not None and report.forecast.lost > 0)
     sentences = "".join(f"<p>{escape(each)}</p>" for each in advice_sentences(report))
     return f'<div class="{"warn" if lost else "fine"}">{sentences}</div>'
 
@@ -163,7 +163,8 @@ def _bars(hosts: list[HostRisk]) -> str:
 
 
 def _table(hosts: list[HostRisk]) -> str:
-    names = [BUCKET_TITLES[bucket] for bucket in _ORDER]
+    shown = [bucket for bucket in _ORDER if any(host.buckets[bucket] for host in hosts)]
+    names = [BUCKET_TITLES[bucket] for bucket in shown]
     head = "".join(
         f"<th>{escape(name)}</th>"
         for name in ("host", "files", *names, "refreshable", "lost", "size", "will be lost")
@@ -171,7 +172,7 @@ def _table(hosts: list[HostRisk]) -> str:
     body = "".join(
         "<tr>"
         f"<td>{escape(host.host)}</td><td>{host.files:,}</td>"
-        + "".join(f"<td>{host.buckets[bucket]:,}</td>" for bucket in _ORDER)
+        + "".join(f"<td>{host.buckets[bucket]:,}</td>" for bucket in shown)
         + f"<td>{host.refreshable:,}</td><td>{host.already_lost:,}</td><td>{size_text(host.bytes)}</td>"
         f"<td>{host.forecast_lost:,}</td></tr>"
         for host in hosts
