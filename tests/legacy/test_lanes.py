@@ -7,6 +7,7 @@ import os
 import signal
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -85,6 +86,16 @@ def test_an_inventory_that_runs_out_of_time_among_several_processes_goes_on_wher
     first = take_inventory(catalog, cards(url), budget=timedelta(0))
     assert not first.complete
     assert 0 < first.rows < ROWS
+    second = take_inventory(catalog, cards(url))
+    assert second.complete
+    assert first.rows + second.rows == ROWS
+
+
+def test_who_asks_an_inventory_to_stop_waits_for_one_stretch_and_loses_nothing(url: str, tmp_path: Path) -> None:
+    catalog, stop = catalog_in(tmp_path), Event()
+    first = take_inventory(catalog, cards(url), stop=stop, on_progress=lambda _: stop.set())
+    assert not first.complete
+    assert first.rows == noted(catalog)["rows"] < ROWS
     second = take_inventory(catalog, cards(url))
     assert second.complete
     assert first.rows + second.rows == ROWS

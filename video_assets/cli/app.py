@@ -94,7 +94,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_left()
     except (KeyboardInterrupt, typer.Abort):
-        return 130
+        return ExitCode.INTERRUPTED
     except Exception as exc:
         explained = explain(exc)
         if explained is None:

@@ -28,6 +28,8 @@ class ExitCode(IntEnum):
     """The question was answered, and the answer is no: a check failed, something is not accounted for."""
     BAD_INPUT = 2
     UNAVAILABLE = 3
+    INTERRUPTED = 130
+    """Ctrl-C, as shells tell it."""
 
 
 class CommandFailed(Exception):

@@ -26,6 +26,7 @@ from video_assets.cli.output import (
     size_text,
     table,
 )
+from video_assets.cli.processes import stopping_on_signals
 from video_assets.legacy import config as configuration
 from video_assets.legacy.batches import plan_batches
 from video_assets.legacy.config import FILE_NAME, Source
@@ -255,25 +256,33 @@ def inventory_command(
     catalog = open_catalog(settings)
     budget = None if minutes is None else timedelta(minutes=minutes)
     reports = []
-    for source in chosen:
-        began = time.monotonic()
-        shown = [began]
+    is_stopped = False
+    with stopping_on_signals() as stop:
+        for source in chosen:
+            shown = [time.monotonic()]
 
-        def progress(counts: TableReport, shown: list[float] = shown) -> None:
-            if time.monotonic() - shown[0] >= 5:
-                shown[0] = time.monotonic()
-                note(f"{counts.table}: {counts.rows:,} rows, {counts.findings:,} temporary URLs")
+            def progress(counts: TableReport, shown: list[float] = shown) -> None:
+                if time.monotonic() - shown[0] >= 5:
+                    shown[0] = time.monotonic()
+                    note(f"{counts.table}: {counts.rows:,} rows, {counts.findings:,} temporary URLs")
 
-        try:
-            report = take_inventory(catalog, source, budget=budget, full=full, on_progress=progress)
-        except SourceError as exc:
-            raise Stop(exc) from None
-        plan_batches(catalog, source.name, size=source.batch_size, refreshing=_refreshing(settings))
-        reports.append(report)
-        if not as_json:
-            _show_inventory(report)
+            try:
+                report = take_inventory(
+                    catalog, source, budget=budget, stop=stop, full=full, on_progress=progress
+                )
+            except SourceError as exc:
+                raise Stop(exc) from None
+            plan_batches(catalog, source.name, size=source.batch_size, refreshing=_refreshing(settings))
+            reports.append(report)
+            if not as_json:
+                _show_inventory(report)
+            if is_stopped := stop.is_set() and not (report.complete and source is chosen[-1]):
+                note("stopped: the same command goes on where this one was")
+                break
     if as_json:
         print_json([_inventory_document(report) for report in reports])
+    if is_stopped:
+        raise typer.Exit(ExitCode.INTERRUPTED)
     if any(report.problems for report in reports):
         raise typer.Exit(ExitCode.NEGATIVE)
 

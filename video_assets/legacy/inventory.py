@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
+from threading import Event
 from typing import Any
 
 from sqlmodel import Session
@@ -125,19 +126,25 @@ def take_inventory(
     source: Source,
     *,
     budget: timedelta | None = None,
+    stop: Event | None = None,
     full: bool = False,
     on_progress: Progress | None = None,
 ) -> InventoryReport:
     """Read ``source`` and record every temporary URL in it.
 
     Goes on where an unfinished run stopped. When the last pass was finished, tables with ``changed_at`` are read
-    from the newest change on, others (or all, with ``full``) once more from the beginning. ``budget`` ends the
-    run after a page; the next one continues. A table that cannot be read is reported and left out.
+    from the newest change on, others (or all, with ``full``) once more from the beginning. ``budget`` and
+    ``stop`` end the run after a page; the next one continues. A table that cannot be read is reported and left
+    out.
 
     Raises SourceUnavailable (SourceBusy) when the source fails in the middle, InventoryRunning, CatalogError.
     """
     started = time.monotonic()
-    stop_at = None if budget is None else started + budget.total_seconds()
+
+    def is_over() -> bool:
+        is_time_up = budget is not None and time.monotonic() - started >= budget.total_seconds()
+        return is_time_up or (stop is not None and stop.is_set())
+
     holder = leases.new_holder()
     with catalog.write() as session:
         claim = leases.acquire(session, f"legacy-inventory:{source.name}", holder, ttl=LEASE)
@@ -149,9 +156,9 @@ def take_inventory(
         if source.kind == "folder":
             counts = TableReport(MEDIA_TABLE)
             report.tables.append(counts)
-            _read_folder(catalog, source, claim, counts, stop_at, on_progress)
+            _read_folder(catalog, source, claim, counts, is_over, on_progress)
         else:
-            _read_tables(catalog, source, claim, report, stop_at, on_progress, full=full)
+            _read_tables(catalog, source, claim, report, is_over, on_progress, full=full)
         if report.complete and len(report.tables) == max(len(source.tables), 1):
             with catalog.write() as session:
                 # A file may have been stored while a page that names it was on its way into the catalog.
@@ -169,7 +176,7 @@ def _read_tables(
     source: Source,
     claim: leases.Claim,
     report: InventoryReport,
-    stop_at: float | None,
+    is_over: Callable[[], bool],
     on_progress: Progress | None,
     *,
     full: bool,
@@ -180,12 +187,12 @@ def _read_tables(
             report.tables.append(counts)
             try:
                 shape = look_at(database, config)
-                _TableRun(catalog, source, database, shape, claim, counts, full=full).go(stop_at, on_progress)
+                _TableRun(catalog, source, database, shape, claim, counts, full=full).go(is_over, on_progress)
             except (SourceUnavailable, InventoryRunning):
                 raise
             except SourceError as exc:
                 counts.problem = str(exc)
-            if stop_at is not None and time.monotonic() >= stop_at:
+            if is_over():
                 return
 
 
@@ -194,7 +201,7 @@ def _read_folder(
     source: Source,
     claim: leases.Claim,
     counts: TableReport,
-    stop_at: float | None,
+    is_over: Callable[[], bool],
     on_progress: Progress | None,
 ) -> None:
     """The files of a folder, in the order of their paths; a new pass begins when the last one is complete."""
@@ -213,7 +220,7 @@ def _read_folder(
         counts.add(len(files), recorded)
         if on_progress is not None:
             on_progress(counts)
-        if stop_at is not None and time.monotonic() >= stop_at:
+        if is_over():
             return
     with catalog.write() as session:
         _keep_cursor(session, source, MEDIA_TABLE, {**cursor, "done": True}, 0)
@@ -252,7 +259,7 @@ class _TableRun:
     counts: TableReport
     full: bool
 
-    def go(self, stop_at: float | None, on_progress: Progress | None) -> None:
+    def go(self, is_over: Callable[[], bool], on_progress: Progress | None) -> None:
         """Read part after part until the table ends or the time is up."""
         with self.catalog.write() as session:
             cursor = self._begin_pass(_source_row(session, self.source))
@@ -265,7 +272,7 @@ class _TableRun:
                     self.counts.vanished += self._look_for_deleted_rows()
                 self.counts.complete = True
                 return
-            if stop_at is not None and time.monotonic() >= stop_at:
+            if is_over():
                 return
 
     def _stretches(self, cursor: dict[str, Any]) -> Iterator[Stretch]:
