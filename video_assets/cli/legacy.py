@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,9 @@ from rich.console import Group
 from rich.text import Text
 
 from video_assets.catalog import Catalog, open_catalog
+from video_assets.cli import legacy_discovering
 from video_assets.cli.failures import CommandFailed, ExitCode
+from video_assets.cli.legacy_sources import ConfigOption, SourceArguments, Stop, load
 from video_assets.cli.output import (
     JsonOption,
     cell,
@@ -30,13 +31,10 @@ from video_assets.cli.processes import stopping_on_signals
 from video_assets.legacy import config as configuration
 from video_assets.legacy.batches import plan_batches
 from video_assets.legacy.config import FILE_NAME, Source
-from video_assets.legacy.discovery import Discovery, discover
-from video_assets.legacy.errors import ConfigurationInvalid, SourceError, SourceUnavailable
-from video_assets.legacy.folders import FolderLook, discover_folder
+from video_assets.legacy.errors import ConfigurationInvalid, SourceError
 from video_assets.legacy.inventory import InventoryReport, TableReport, take_inventory
 from video_assets.legacy.presets import PRESETS
 from video_assets.legacy.presets.examples import create_example
-from video_assets.legacy.proposing import propose, propose_folder
 from video_assets.legacy.report import BUCKET_TITLES, AtRisk, Bucket, build_report
 from video_assets.legacy.report_forms import advice_sentences, report_csv, report_document
 from video_assets.legacy.report_html import report_html
@@ -52,187 +50,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The configuration file of the legacy sources.")
-]
-SourceArguments = Annotated[
-    list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Names of sources; all of them by default.")
-]
-
-
-class Stop(CommandFailed):
-    """A source cannot be used; the sentence and the exit code follow from what is wrong with it."""
-
-    def __init__(self, exc: SourceError) -> None:
-        unavailable = isinstance(exc, SourceUnavailable)
-        super().__init__(str(exc), ExitCode.UNAVAILABLE if unavailable else ExitCode.BAD_INPUT)
-
-
-def load(config: Path, names: Iterable[str] | None) -> list[Source]:
-    """The chosen sources of a configuration file."""
-    try:
-        return configuration.choose(configuration.load_sources(config), list(names or ()))
-    except ConfigurationInvalid as exc:
-        raise Stop(exc) from None
-
-
-# --- discover ---------------------------------------------------------------------------------------------------
-
-
-@app.command("discover")
-def discover_command(
-    address: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATABASE_URL|FOLDER",
-            help="SQLAlchemy URL, env:NAME to take it from the environment, or a folder.",
-        ),
-    ],
-    exact: Annotated[bool, typer.Option("--exact", help="Read every row instead of a sample.")] = False,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="Rows read per table.")] = 1000,
-    write: Annotated[
-        Path | None, typer.Option("--write", "-w", help="Write a commented configuration file here.")
-    ] = None,
-    name: Annotated[str, typer.Option("--name", help="What the source shall be called.")] = "legacy",
-    as_json: JsonOption = False,
-) -> None:
-    """Look through every text, JSON and BLOB column and say where temporary URLs stand. Changes nothing.
-
-    Exit code 0 when something was found, 1 when there is nothing.
-    """
-    if write is not None and write.exists():
-        raise CommandFailed(f"{write} exists already; choose another file or remove it first.")
-    try:
-        url = configuration.resolve_url(address, source=name)
-        if "://" not in url:
-            if not Path(url).expanduser().is_dir():
-                raise CommandFailed(
-                    f"there is no folder {url}; a database is given as a URL, such as "
-                    "postgresql+psycopg2://user@host/name or sqlite:////folder/file.db",
-                    ExitCode.UNAVAILABLE,
-                )
-            _show_folder(discover_folder(Path(url).expanduser()), name, write, as_json=as_json)
-            return
-        found = discover(url, exact=exact, sample=sample, name=name)
-    except SourceError as exc:
-        raise Stop(exc) from None
-    if as_json:
-        print_json(_discovery_document(found))
-    else:
-        _show_discovery(found)
-    if not found.places and not found.blobs:
-        note("No temporary URL and no file was found.")
-        raise typer.Exit(ExitCode.NEGATIVE)
-    if write is not None:
-        _write(write, propose(found, name=name, url=address if address.startswith("env:") else url))
-
-
-def _write(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
-    note(f"Wrote {path}. Check it, then run: video-assets legacy inventory --config {path}")
-
-
-def _show_discovery(found: Discovery) -> None:
-    if found.places:
-        made = table(
-            "table", "column", "path", "host", "scheme", ">seen", ">in all", ">alive", ">dying", ">dead",
-            ">unknown", "rows of",
-        )  # fmt: skip
-        for place in found.places:
-            exact = found.table(place.table).is_exact
-            estimate = found.estimate(place)
-            total = "?" if estimate is None else f"{estimate:,}" if exact else f"~{estimate:,}"
-            span = "" if place.oldest is None else f"{place.oldest:%Y-%m-%d} … {place.newest:%Y-%m-%d}"
-            made.add_row(
-                *map(cell, (place.table, place.column, place.pointer, place.host, place.scheme)),
-                *map(cell, (f"{place.count:,}", total, f"{place.alive:,}", f"{place.dying:,}")),
-                *map(cell, (f"{place.dead:,}", f"{place.unknown:,}", span)),
-            )
-        console().print(made)
-    for blob in found.blobs:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in blob.types.items())
-        say(f"{blob.table}.{blob.column}: {blob.count:,} files as bytes, {size_text(blob.bytes)} ({kinds})")
-    for look in found.tables:
-        if look.problem is not None:
-            note(f"{look.name} was left out: {look.problem}")
-
-
-def _discovery_document(found: Discovery) -> dict[str, object]:
-    return {
-        "address": found.address,
-        "dialect": found.dialect,
-        "at": found.now,
-        "tables": [
-            {
-                "name": look.name,
-                "view": look.is_view,
-                "rows": look.rows,
-                "rows_read": look.rows_read,
-                "exact": look.is_exact,
-                "key": list(look.key),
-                "problem": look.problem,
-            }
-            for look in found.tables
-        ],
-        "places": [
-            {
-                "table": place.table,
-                "column": place.column,
-                "path": place.pointer,
-                "host": place.host,
-                "scheme": place.scheme,
-                "count": place.count,
-                "estimate": found.estimate(place),
-                "oldest": place.oldest,
-                "newest": place.newest,
-                "first_deadline": place.first_deadline,
-                "last_deadline": place.last_deadline,
-                "alive": place.alive,
-                "dying": place.dying,
-                "dead": place.dead,
-                "unknown": place.unknown,
-            }
-            for place in found.places
-        ],
-        "blobs": [
-            {
-                "table": blob.table,
-                "column": blob.column,
-                "count": blob.count,
-                "bytes": blob.bytes,
-                "types": blob.types,
-            }
-            for blob in found.blobs
-        ],
-    }
-
-
-def _show_folder(look: FolderLook, name: str, write: Path | None, *, as_json: bool) -> None:
-    if as_json:
-        print_json(
-            {
-                "folder": look.path,
-                "media_files": look.media_files,
-                "media_bytes": look.media_bytes,
-                "media_types": look.media_types,
-                "places": [
-                    {"files": p.table, "path": p.pointer, "host": p.host, "scheme": p.scheme, "count": p.count}
-                    for p in look.places
-                ],
-                "left_out": look.left_out,
-            }
-        )
-    else:
-        say(f"{look.path}: {look.media_files:,} media files, {size_text(look.media_bytes)}")
-        for place in look.places:
-            say(f"{place.table} {place.pointer}: {place.count:,} from {place.host} ({place.scheme})")
-    for problem in look.left_out:
-        note(f"left out: {problem}")
-    if not look.media_files and not look.places:
-        raise typer.Exit(ExitCode.NEGATIVE)
-    if write is not None:
-        _write(write, propose_folder(look, name=name))
+legacy_discovering.mount(app)
 
 
 # --- inventory --------------------------------------------------------------------------------------------------

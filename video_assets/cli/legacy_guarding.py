@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from video_assets.cli.failures import ExitCode
-from video_assets.cli.legacy import ConfigOption, SourceArguments, Stop, load
+from video_assets.cli.legacy_sources import ConfigOption, SourceArguments, Stop, load
 from video_assets.cli.output import JsonOption, cell, console, note, print_json, say, table
 from video_assets.legacy.config import FILE_NAME, Source
 from video_assets.legacy.errors import SourceError

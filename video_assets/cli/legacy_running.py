@@ -12,7 +12,7 @@ import typer
 
 from video_assets.catalog.models import utc_now
 from video_assets.cli.failures import CommandFailed, ExitCode
-from video_assets.cli.legacy import ConfigOption, SourceArguments, Stop, load
+from video_assets.cli.legacy_sources import ConfigOption, SourceArguments, Stop, load
 from video_assets.cli.output import (
     JsonOption,
     cell,

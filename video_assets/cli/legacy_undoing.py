@@ -10,7 +10,7 @@ import typer
 
 from video_assets.catalog.models import utc_now
 from video_assets.cli.failures import CommandFailed, ExitCode
-from video_assets.cli.legacy import ConfigOption, Stop, load
+from video_assets.cli.legacy_sources import ConfigOption, Stop, load
 from video_assets.cli.output import JsonOption, cell, console, print_json, say
 from video_assets.cli.proof import row_key
 from video_assets.legacy.batches import plan_batches

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from video_assets.catalog import open_catalog
 from video_assets.cli.failures import CommandFailed, ExitCode
-from video_assets.cli.legacy import Stop
+from video_assets.cli.legacy_sources import Stop
 from video_assets.cli.output import JsonOption, cell, console, note, print_json, say, table
 from video_assets.cli.stack import open_dagster
 from video_assets.legacy import config as configuration
