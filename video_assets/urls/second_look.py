@@ -36,6 +36,7 @@ _HEX_HTTP = "68747470"
 _HEX_BLURRED = bytes.maketrans(b"123456789abcdef", b"0" * 15)
 _DIGITS_BLURRED = bytes.maketrans(b"123456789", b"0" * 9)
 _WHOLE_STRING = re.compile(r'"(https?://[^"]*)"')
+_LONG = 4096
 _MOST_CHARACTERS = 1 << 16
 """Longer documents are read without being held in memory a second time."""
 
@@ -102,9 +103,12 @@ def is_plain(url: str) -> bool:
 
 def look(text: str) -> list[Suspect] | None:
     """The only places of ``text`` where ``find`` can find anything; None when only ``find`` itself can tell."""
+    # Counting would be a second pass over a text of megabytes.
+    if (len(text) > _LONG or "//" not in text) and not may_contain(text):
+        return []
     slashes = text.count("//")
     if slashes == 0:
-        return None if may_contain(text) else []
+        return None
     if text.startswith("http"):
         return [] if slashes == 1 and is_plain(text) else None
     urls = _PLAIN_IN_QUOTES.findall(text)
