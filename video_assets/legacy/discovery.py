@@ -12,19 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, cast, column, func, inspect, select
+from sqlalchemy import ColumnElement, Connection, Text, cast, column, func, inspect, select, text
 from sqlalchemy import table as make_table
 from sqlalchemy.engine.interfaces import ReflectedColumn
-from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.types import ARRAY, JSON, Boolean, Date, DateTime, Integer, Numeric, Time, Uuid
 
 from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Reading
 from video_assets.legacy.connecting import SourceDatabase, open_database
-from video_assets.legacy.errors import SourceError
+from video_assets.legacy.errors import SourceError, SourceMismatch
 from video_assets.legacy.places import generalised, kept_pointer
 from video_assets.legacy.scanning import host_of
-from video_assets.legacy.tables import is_binary, moment_of
+from video_assets.legacy.tables import is_binary, moment_of, plain_type, view_names
 from video_assets.urls import find
 
 DYING = timedelta(hours=24)
@@ -181,8 +180,7 @@ def discover(
     with open_database(url, name=name, reading=reading) as database:
         found = Discovery(database.address, database.dialect, now=now or utc_now())
         with database.connect() as connection:
-            inspector = inspect(connection)
-            names = list(_table_names(inspector))
+            names = list(_table_names(connection))
         for table, schema, is_view in names:
             look = _Look(database, found, table, schema, is_view=is_view)
             try:
@@ -196,7 +194,8 @@ def discover(
     return found
 
 
-def _table_names(inspector: Inspector) -> Iterator[tuple[str, str | None, bool]]:
+def _table_names(connection: Connection) -> Iterator[tuple[str, str | None, bool]]:
+    inspector = inspect(connection)
     default = inspector.default_schema_name
     schemas = [None]
     if inspector.dialect.name == "postgresql":
@@ -206,10 +205,22 @@ def _table_names(inspector: Inspector) -> Iterator[tuple[str, str | None, bool]]
             if name != default and not _SYSTEM_SCHEMAS.fullmatch(name)
         ]
     for schema in schemas:
-        for name in sorted(inspector.get_table_names(schema)):
+        parts = _partitions(connection, schema or default)
+        for name in sorted(set(inspector.get_table_names(schema)) - parts):
             yield name, schema, False
-        for name in sorted(inspector.get_view_names(schema)):
+        for name in sorted(view_names(inspector, schema)):
             yield name, schema, True
+
+
+def _partitions(connection: Connection, schema: str | None) -> set[str]:
+    """Tables of PostgreSQL that are parts of another one, in which their rows are found."""
+    if connection.dialect.name != "postgresql":
+        return set()
+    statement = text(
+        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relispartition AND n.nspname = :schema"
+    )
+    return set(connection.execute(statement, {"schema": schema}).scalars())
 
 
 class _Look:
@@ -229,21 +240,26 @@ class _Look:
         self._types: dict[str, Any] = {}
 
     def prepare(self) -> None:
-        """Reflect the columns and count the rows."""
+        """Reflect the columns and count the rows. Raises SourceError."""
+        if "." in self.plain_name:
+            raise SourceMismatch(
+                "the dot in its name cannot be told from the one in schema.table; give a view of another name "
+                "over it, or rename it"
+            )
         with self.database.connect() as connection:
             inspector = inspect(connection)
             columns = inspector.get_columns(self.plain_name, self.schema)
             table = self.table
             table.columns = tuple(entry["name"] for entry in columns)
-            table.json_columns = frozenset(e["name"] for e in columns if isinstance(e["type"], JSON))
-            self._types = {entry["name"]: entry["type"] for entry in columns}
+            self._types = {entry["name"]: plain_type(entry["type"]) for entry in columns}
+            table.json_columns = frozenset(n for n, kind in self._types.items() if isinstance(kind, JSON))
             if not table.is_view:
                 key = inspector.get_pk_constraint(self.plain_name, self.schema)["constrained_columns"]
                 table.key = tuple(key)
             table.created_at = _named(columns, _CREATED)
             table.changed_at = _named(columns, _CHANGED)
             for entry in columns:
-                if is_binary(entry["type"]):
+                if is_binary(self._types[entry["name"]]):
                     self.blobs[entry["name"]] = BlobPlace(table.name, entry["name"])
                 elif self._may_hold_text(entry):
                     self._texts.append(entry["name"])
@@ -259,7 +275,7 @@ class _Look:
         # In SQLite any column may hold text, whatever it is declared as, except the row's number.
         if self.database.dialect == "sqlite":
             return not isinstance(entry["type"], Integer | Boolean)
-        return not isinstance(entry["type"], _NO_TEXT)
+        return not isinstance(self._types[entry["name"]], _NO_TEXT)
 
     def read(self, *, exact: bool, sample: int, on_progress: Progress | None) -> None:
         """Read the sample, or everything."""

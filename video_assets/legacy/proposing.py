@@ -21,11 +21,18 @@ _URL_COLUMNS = ("video_url", "file_url", "url", "public_url")
 def propose(discovery: Discovery, *, name: str, url: str) -> str:
     """A commented configuration file for a discovered database. It never holds a password.
 
-    Raises ValueError when nothing was found that is worth a configuration.
+    ``url`` is its address, or ``env:NAME``. Views are left out where there are tables: what they show stands in
+    one of them, and is rewritten there. Raises ValueError when nothing was found that is worth a configuration.
     """
     tables: list[Table] = []
     comments: dict[tuple[str, ...], list[str]] = {}
-    for look in discovery.tables:
+    holding = {place.table for place in discovery.places}
+    views = [look.name for look in discovery.tables if look.is_view and look.name in holding]
+    if any(not look.is_view and look.name in holding for look in discovery.tables):
+        looks = [look for look in discovery.tables if look.name not in views]
+    else:
+        looks, views = discovery.tables, []
+    for look in looks:
         places = [place for place in discovery.places if place.table == look.name]
         table = _table(discovery, look, places)
         if table is None:
@@ -38,6 +45,11 @@ def propose(discovery: Discovery, *, name: str, url: str) -> str:
     if not tables:
         raise ValueError("nothing temporary was found, so there is nothing to configure")
     address, hint = _address(url)
+    if views:
+        hint.append(f"Views are left out, because their rows stand in tables: {', '.join(views)}.")
+    for look in discovery.tables:
+        if look.problem is not None:
+            hint.append(f"{look.name} is left out: {look.problem}")
     comments[()] = [f"Found on {discovery.now:%Y-%m-%d %H:%M} UTC in {discovery.address}.", *hint]
     source = Source(name=name, url=address, tables=tuple(tables))
     return source_toml(source, comments)
@@ -58,6 +70,8 @@ def propose_folder(look: FolderLook, *, name: str) -> str:
 
 
 def _address(url: str) -> tuple[str, list[str]]:
+    if url.startswith("env:"):
+        return url, []
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return url, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,8 @@ from video_assets.legacy.config import Source
 
 Comments = Mapping[tuple[str, ...], Sequence[str]]
 """Lines above an entry, by its path of names: ``()``, ``(table,)``, ``(table, column)``."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _HEAD = """\
 # Legacy sources of video-assets. Each [[source]] is a database or a folder that holds temporary URLs.
@@ -32,7 +35,8 @@ def source_toml(source: Source, comments: Comments | None = None, *, head: bool 
 
 def _table(path: str, entry: Mapping[str, Any], names: tuple[str, ...], comments: Comments) -> Iterator[str]:
     for line in comments.get(names, ()):
-        yield f"# {line}" if line else "#"
+        # A name or a key of a document may hold line breaks, which would end the comment.
+        yield f"# {_CONTROL.sub(' ', line)}".rstrip()
     yield f"[[{path}]]"
     yield from _fields(path, entry, names, comments)
 
@@ -67,13 +71,16 @@ def _value(value: Any) -> str:
         case timedelta():
             return json.dumps(f"P{value.days}DT{value.seconds}S")
         case str():
-            return json.dumps(value, ensure_ascii=False)
+            return _quoted(value)
         case Mapping():
-            inside = ", ".join(
-                f"{json.dumps(str(k), ensure_ascii=False)} = {_value(v)}" for k, v in value.items()
-            )
+            inside = ", ".join(f"{_quoted(str(k))} = {_value(v)}" for k, v in value.items())
             return f"{{ {inside} }}"
         case list() | tuple():
             return f"[{', '.join(_value(each) for each in value)}]"
         case _:
-            return json.dumps(str(value), ensure_ascii=False)
+            return _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    # TOML's escapes are those of JSON; DEL is the one character that JSON leaves as it is and TOML does not take.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
