@@ -86,6 +86,11 @@ def apply_row(
             )
             count = connection.execute(statement).rowcount
             if count == 0:
+                if read_now(connection, access, change.row_key, expected) == dict(expected):
+                    raise RowRefused(
+                        f"the database shows a row of {change.table} and does not change it: look at its "
+                        "triggers and, on PostgreSQL, at its row level security: no policy lets this user"
+                    )
                 raise Overtaken(change.table)
             if count > 1:
                 raise RowRefused(f"{count} rows of {change.table} have this key; nothing was changed")
@@ -132,10 +137,43 @@ def _refusal(exc: DBAPIError, table: str) -> str | None:
     code = str(getattr(orig, "pgcode", None) or "")
     number = orig.args[0] if orig is not None and orig.args and isinstance(orig.args[0], int) else 0
     of_row = isinstance(exc, IntegrityError | DataError | NotSupportedError)
-    of_row = of_row or code[:2] in ("22", "23", "44", "P0", "0A", "09", "27", "54") or code in ("55000", "428C9")
-    of_row = of_row or number in (1644, 1406, 1265, 1366, 3105, 1906, 1288, 1369, 3140, 4025)
+    of_row = of_row or code[:2] in ("22", "23", "44", "P0", "0A", "09", "27", "54")
+    of_row = of_row or code in ("55000", "428C9", "42501")
+    of_row = of_row or number in (1142, 1143, 1644, 1406, 1265, 1366, 3105, 1906, 1288, 1369, 3140, 4025)
     of_row = of_row or "because it is a view" in str(orig)
     if not of_row or code in ("40001", "40P01"):
         return None
     lines = redact(str(orig)).strip().splitlines()
-    return f"the database refuses the new value of a row of {table}: {lines[0] if lines else type(exc).__name__}"
+    cause = lines[0] if lines else type(exc).__name__
+    remedy = next(
+        (remedy for signs, remedy in _REMEDIES if code in signs or number in signs or _says(orig, signs)), ""
+    )
+    return f"the database refuses the new value of a row of {table}: {cause}{remedy}"
+
+
+_REMEDIES: tuple[tuple[frozenset[str | int], str], ...] = (
+    (
+        frozenset(("23505", 1062, "UNIQUE constraint failed")),
+        "; another row holds the same durable URL, because both old links lead to one file: remove one of the "
+        "two, or give up the unique index",
+    ),
+    (
+        frozenset(("23503", 1451, 1452, "FOREIGN KEY constraint failed")),
+        "; rows of another table hold the same value: give the foreign key ON UPDATE CASCADE, then only the "
+        "table it refers to needs rewriting",
+    ),
+    (
+        frozenset(("23514", 4025, 3819, "CHECK constraint failed")),
+        "; let the CHECK constraint take durable URLs too",
+    ),
+    (frozenset(("22001", 1406)), "; widen the column, or shorten VIDEO_ASSETS_PUBLIC_BASE_URL"),
+    (
+        frozenset(("42501", 1142, 1143)),
+        "; grant it, change the row level security policy, or use --emit-sql and let somebody run it who may",
+    ),
+)
+"""Signs of an error (a code, or words of SQLite) and what to do about it."""
+
+
+def _says(orig: BaseException | None, signs: frozenset[str | int]) -> bool:
+    return any(isinstance(sign, str) and " " in sign and sign in str(orig) for sign in signs)

@@ -7,13 +7,27 @@ becomes one sentence without passwords or values.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Update,
+    column,
+    create_engine,
+    event,
+    false,
+    inspect,
+    make_url,
+    text,
+    update,
+)
+from sqlalchemy import table as make_table
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -77,10 +91,11 @@ class SourceDatabase:
         except SQLAlchemyError as exc:
             raise explain(exc, self.name, self.address) from None
 
-    def why_not_writable(self, table: str) -> str | None:
+    def why_not_writable(self, table: str, columns: Sequence[str] = ()) -> str | None:
         """One sentence when rows of ``table`` cannot be updated with this user, None when they can.
 
-        Nothing is changed. The database has to be open for writing.
+        ``columns`` are the ones that would be written; one of them that may be is enough. Nothing is changed. The
+        database has to be open for writing.
         """
         quoted = quote_table(self.engine, table)
         try:
@@ -88,20 +103,19 @@ class SourceDatabase:
                 if self.dialect == "postgresql":
                     if connection.execute(text("SELECT pg_is_in_recovery()")).scalar_one():
                         return f"source {self.name!r}: {self.address} is a replica; rewriting needs the primary"
-                    read_only = connection.execute(text("SHOW default_transaction_read_only")).scalar_one()
-                    if read_only == "on":
+                    if connection.execute(text("SHOW default_transaction_read_only")).scalar_one() == "on":
                         return f"source {self.name!r}: this user's transactions are read-only by default"
-                    may = connection.execute(
-                        text("SELECT has_any_column_privilege(:t, 'UPDATE')"), {"t": quoted}
-                    ).scalar_one()
-                    if not may:
-                        return f"source {self.name!r}: this user may not UPDATE {table}; GRANT UPDATE ON {quoted}"
+                    may = "has_any_column_privilege(:t, 'UPDATE')"
+                    if columns:
+                        may = "bool_or(has_column_privilege(:t, c, 'UPDATE')) FROM unnest(:columns) AS c"
+                    asked = text(f"SELECT {may}")
+                    values = {"t": quoted, **({"columns": list(columns)} if columns else {})}
+                    if not connection.execute(asked, values).scalar_one():
+                        named = ", ".join(quote_name(self.engine, each) for each in columns)
+                        what = f"UPDATE ({named})" if named else "UPDATE"
+                        return f"source {self.name!r}: this user may not UPDATE {table}; GRANT {what} ON {quoted}"
                 else:
-                    column = inspect(connection).get_columns(*_name_and_schema(table))[0]["name"]
-                    name = self.engine.dialect.identifier_preparer.quote(column)
-                    connection.exec_driver_sql(
-                        f"UPDATE {quoted} SET {name} = {name} WHERE 1 = 0"  # noqa: S608  quoted names only
-                    )
+                    connection.execute(_no_update(connection, table))
         except SQLAlchemyError as exc:
             return str(explain(exc, self.name, self.address))
         return None
@@ -111,22 +125,26 @@ class SourceDatabase:
 
         Nothing is changed. Raises SourceError.
         """
-        quoted = quote_table(self.engine, table)
         try:
             with self.engine.connect() as connection:
                 if self.dialect == "postgresql":
                     # Bit 2 is UPDATE; INSTEAD OF triggers count.
-                    takes = connection.execute(
-                        text("SELECT pg_relation_is_updatable(to_regclass(:t), true) & 4"), {"t": quoted}
-                    ).scalar_one()
+                    takes, kind = connection.execute(
+                        text(
+                            "SELECT pg_relation_is_updatable(c.oid, true) & 4, c.relkind FROM pg_class c "
+                            "WHERE c.oid = to_regclass(:t)"
+                        ),
+                        {"t": quote_table(self.engine, table)},
+                    ).first() or (4, "r")
+                    if kind in ("m", b"m"):
+                        return (
+                            f"{table} is a materialized view, its rows stay as they are: describe the table "
+                            "behind it in the configuration, and once it is rewritten, REFRESH MATERIALIZED VIEW"
+                        )
                     if takes != 0:
                         return None
                 else:
-                    column = inspect(connection).get_columns(*_name_and_schema(table))[0]["name"]
-                    name = self.engine.dialect.identifier_preparer.quote(column)
-                    connection.exec_driver_sql(
-                        f"UPDATE {quoted} SET {name} = {name} WHERE 1 = 0"  # noqa: S608  quoted names only
-                    )
+                    connection.execute(_no_update(connection, table))
                     return None
         except SQLAlchemyError as exc:
             orig = exc.orig if isinstance(exc, DBAPIError) else None
@@ -183,9 +201,23 @@ def safe_address(url: URL) -> str:
 
 def quote_table(engine: Engine, table: str) -> str:
     """``table`` or ``schema.table`` as it stands in SQL."""
-    quote_name = engine.dialect.identifier_preparer.quote
     name, schema = _name_and_schema(table)
-    return f"{quote_name(schema)}.{quote_name(name)}" if schema else quote_name(name)
+    return f"{quote_name(engine, schema)}.{quote_name(engine, name)}" if schema else quote_name(engine, name)
+
+
+def quote_name(engine: Engine, name: str) -> str:
+    """A name as it stands in SQL, ready to be read by a person; drivers want ``%`` doubled."""
+    preparer = engine.dialect.identifier_preparer
+    quoted = preparer.quote(name)
+    return quoted.replace("%%", "%") if getattr(preparer, "_double_percents", False) else quoted
+
+
+def _no_update(connection: Connection, table: str) -> Update:
+    """An UPDATE that changes no row, and is refused as one that does would be."""
+    name, schema = _name_and_schema(table)
+    first = inspect(connection).get_columns(name, schema)[0]["name"]
+    source = make_table(name, column(first), schema=schema)
+    return update(source).values({source.c[first]: source.c[first]}).where(false())
 
 
 def _name_and_schema(table: str) -> tuple[str, str | None]:
@@ -290,6 +322,7 @@ def _postgresql_engine(url: URL, reading: Reading, *, for_writing: bool) -> Engi
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
+        _read_every_time(connection)
         # Set by statements and not by libpq's "options", which connection poolers refuse.
         with connection.cursor() as cursor:
             for setting, value in options.items():
@@ -302,6 +335,29 @@ def _postgresql_engine(url: URL, reading: Reading, *, for_writing: bool) -> Engi
             connection.set_client_encoding("LATIN1")
 
     return engine
+
+
+def _read_every_time(connection: Any) -> None:
+    """Let times that Python has no value for (44 BC, the year 20000, infinity) come as the text the server shows.
+
+    The driver raises ValueError for the first two, and makes another time of the third.
+    """
+    from psycopg2 import extensions  # the driver of PostgreSQL is an extra
+
+    for usual in (extensions.PYDATE, extensions.PYDATETIME, extensions.PYDATETIMETZ, extensions.PYINTERVAL):
+        extensions.register_type(extensions.new_type(usual.values, usual.name, _time_or_text(usual)), connection)
+
+
+def _time_or_text(usual: Callable[[str | None, Any], Any]) -> Callable[[str | None, Any], Any]:
+    def read(shown: str | None, cursor: Any) -> Any:
+        if shown is not None and shown.endswith("infinity"):
+            return shown
+        try:
+            return usual(shown, cursor)
+        except (ValueError, OverflowError):
+            return shown
+
+    return read
 
 
 def _mysql_engine(url: URL, reading: Reading, *, for_writing: bool) -> Engine:
@@ -345,10 +401,7 @@ def explain(exc: SQLAlchemyError, name: str, address: str) -> SourceError:
             "raise statement_timeout_seconds or lock_timeout_seconds under [source.reading]"
         )
     if codes & set(_READ_ONLY) or "readonly" in lowered or "read-only" in lowered:
-        return SourceReadOnly(
-            f"{at} refuses this user: {cause}; grant that, or use one who may "
-            "(to change rows by hand: --emit-sql)"
-        )
+        return SourceReadOnly(f"{at} refuses this user: {cause}; grant that, or use one who may")
     if codes & set(_MISSING) or "no such table" in lowered or "no such column" in lowered:
         return SourceMismatch(f"{at} is not as configured: {cause}; run discover again, or correct the name")
     if "not a database" in lowered or "malformed" in lowered:

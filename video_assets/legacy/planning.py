@@ -16,6 +16,7 @@ from video_assets.legacy.blobs import hash_blob
 from video_assets.legacy.config import Source
 from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.editing import Durable, Place, RowEdit, edit_row, related_columns, related_values
+from video_assets.legacy.errors import SourceError, SourceMismatch, SourceUnavailable
 from video_assets.legacy.scanning import BLOB_SCHEME
 from video_assets.legacy.tables import decode_key, look_at
 from video_assets.legacy.values import RowAccess, Value
@@ -50,6 +51,8 @@ class PlannedRow:
     is_gone: bool = False
     problem: str | None = None
     """Why the row must stay as it is, one sentence."""
+    is_too_long: bool = False
+    """A value would become longer than its column takes; that is the problem."""
 
     @property
     def size(self) -> int:
@@ -157,14 +160,39 @@ class Planner:
     def access(self, table: str) -> RowAccess:
         """How the columns of ``table`` are read and written. Raises SourceError."""
         if table not in self._accesses:
-            shape = look_at(self.reader, self._source.table(table))
+            try:
+                config = self._source.table(table)
+            except KeyError:
+                raise SourceMismatch(
+                    f"source {self._source.name!r}: an inventory found work in the table {table!r}, which is not "
+                    "in the configuration any more: put it back"
+                ) from None
+            shape = look_at(self.reader, config)
             with self.reader.connect() as connection:
                 self._accesses[table] = RowAccess.of(self.reader, connection, shape)
         return self._accesses[table]
 
+    def why_closed(self, table: str) -> str | None:
+        """One sentence when no row of ``table`` can be planned or would take an update from anybody, else None.
+
+        Raises SourceUnavailable.
+        """
+        try:
+            self.access(table)
+            return self.reader.why_not_updatable(table)
+        except SourceUnavailable:
+            raise
+        except SourceError as exc:
+            return str(exc)
+
     def plan(self, work: RowWork) -> PlannedRow:
         """Read the row as it is now and compute its change. Raises SourceError."""
         access = self.access(work.table)
+        configured = {column.name for column in access.shape.config.columns}
+        for name in (*work.places, *work.blobs):
+            if name not in configured:
+                why = f"{work.table}.{name} is not in the configuration any more: put it back"
+                return PlannedRow(work, RowEdit(), problem=why)
         key = decode_key(work.row_key)
         names = self._columns(work, access)
         with self.reader.connect() as connection:
@@ -180,6 +208,7 @@ class Planner:
         for name, value in edit.after.items():
             most = access.too_long(name, value)
             if most is not None:
+                planned.is_too_long = True
                 planned.problem = (
                     f"{work.table}.{name} takes {most} characters and the durable URL makes it "
                     f"{len(str(value.data))}: widen the column, or shorten VIDEO_ASSETS_PUBLIC_BASE_URL"

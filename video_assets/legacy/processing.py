@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,7 +23,6 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.batches import findings_of, note_batch
 from video_assets.legacy.blobs import read_blob
 from video_assets.legacy.config import Source
-from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.diffs import row_diff
 from video_assets.legacy.documents import FolderDocuments, inside
 from video_assets.legacy.editing import Durable
@@ -36,7 +35,7 @@ from video_assets.legacy.resurrection import askable, path_name
 from video_assets.legacy.rewriting import RewriteObserver, Rewriter, RewriteReport
 from video_assets.legacy.scanning import BLOB_SCHEME, FOLDER_SCHEME
 from video_assets.legacy.tables import decode_key
-from video_assets.legacy.tools import Tools, open_primary, open_rescuer, open_rows, refuse_read_only
+from video_assets.legacy.tools import Tools, closed_tables, open_primary, open_rescuer, open_rows
 from video_assets.storage.durable import DurableStorage
 from video_assets.transfer.cargo import Observer, Outcome, Result
 from video_assets.transfer.staging import file_blocks
@@ -131,7 +130,7 @@ def process_batch(
     started = time.monotonic()
     report = BatchReport(batch_key, mode)
     run = run_id or f"run-{utc_now():%Y%m%dT%H%M%S}-{batch_key}"
-    views: dict[str, str] = {}
+    closed: dict[str, str] = {}
     images = None
     if mode is Mode.APPLY and undoable:
         images = Images(services.settings.ledger_key, source.before_images)
@@ -139,7 +138,7 @@ def process_batch(
         if mode is Mode.APPLY:
             expire_images(services.catalog)
             rows = cleanup.enter_context(open_rows(source))
-            views = refuse_read_only(rows, _tables_of(services.catalog, batch_key))
+            closed = closed_tables(rows, source, _tables_of(services.catalog, batch_key))
         if mode is not Mode.DRY_RUN:
             rescuer = cleanup.enter_context(open_rescuer(services, observer))
             _rescue(rescuer, source, batch_key, report, run, patience, on_progress)
@@ -152,17 +151,17 @@ def process_batch(
                 observer=rewrite_observer,
                 lease=timedelta(seconds=services.settings.lease_seconds),
             )
-            report.rewrite = rewriter.rewrite(batch=batch_key, views=views)
+            report.rewrite = rewriter.rewrite(batch=batch_key, closed=closed)
             report.problems += report.rewrite.examples
             _settle_moved(services.catalog, batch_key)
         elif mode is Mode.DRY_RUN:
             planner = _planner(source, cleanup)
             if isinstance(planner, Planner):
-                views = _views(services.catalog, planner.reader, batch_key)
-                report.problems += views.values()
-            for planned in _plans(services, planner, source, batch_key, report.problems, foresee=True):
-                if planned.work.table in views:
-                    continue
+                closed = _closed(services.catalog, planner, batch_key)
+                report.problems += closed.values()
+            for planned in _plans(
+                services, planner, source, batch_key, report.problems, foresee=True, closed=closed
+            ):
                 report.diffs += 1
                 if on_diff is not None:
                     on_diff(row_diff(planned))
@@ -278,19 +277,18 @@ def _planner(source: Source, cleanup: ExitStack) -> Planner | FolderDocuments:
 
 def _emit(services: Tools, source: Source, batch: str, path: Path | None, problems: list[str]) -> EmittedFiles:
     with open_primary(source) as reader:
-        views = _views(services.catalog, reader, batch)
-        problems += views.values()
         planner = Planner(source, reader)
+        closed = _closed(services.catalog, planner, batch)
+        problems += closed.values()
         with SqlFiles(reader, path or Path(f"{batch.replace(':', '-')}.sql")) as files:
-            for planned in _plans(services, planner, source, batch, problems, foresee=False):
-                if planned.work.table not in views:
-                    files.add(planner.access(planned.work.table), planned)
+            for planned in _plans(services, planner, source, batch, problems, foresee=False, closed=closed):
+                files.add(planner.access(planned.work.table), planned)
         return files.finished()
 
 
-def _views(catalog: Catalog, reader: SourceDatabase, batch: str) -> dict[str, str]:
-    """Tables of a batch that take no updates, each with the sentence that says so."""
-    found = {table: reader.why_not_updatable(table) for table in _tables_of(catalog, batch)}
+def _closed(catalog: Catalog, planner: Planner, batch: str) -> dict[str, str]:
+    """Tables of a batch whose rows nobody can rewrite, each with the sentence that says so."""
+    found = {table: planner.why_closed(table) for table in _tables_of(catalog, batch)}
     return {table: why for table, why in found.items() if why is not None}
 
 
@@ -313,10 +311,11 @@ def _plans(
     problems: list[str],
     *,
     foresee: bool,
+    closed: Collection[str] = (),
 ) -> Iterator[PlannedRow]:
     """The rows of a batch that would change; why others cannot is added to ``problems``, for the first of them.
 
-    ``foresee``: as if every pending file were stored already.
+    ``foresee``: as if every pending file were stored already. Rows of ``closed`` tables are not even read.
     """
     states = (FindingState.SAVED, FindingState.PENDING) if foresee else (FindingState.SAVED,)
 
@@ -324,6 +323,8 @@ def _plans(
         return durable_copy(file) or (_foreseen(file, services.storage) if foresee else None)
 
     for row in rows_of(services.catalog, source.name, batch=batch, states=states):
+        if row[0] in closed:
+            continue
         with services.catalog.read() as session:
             works = load_work(session, source.name, [row], states=states, durable=durable)
         for work in works:

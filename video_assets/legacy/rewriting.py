@@ -19,7 +19,7 @@ from itertools import islice
 from video_assets.catalog import Catalog
 from video_assets.catalog.legacy import FindingState, LedgerOutcome
 from video_assets.legacy.applying import Overtaken, RowChange, RowRefused, TurnedOut
-from video_assets.legacy.editing import Place
+from video_assets.legacy.editing import Place, stands_in
 from video_assets.legacy.errors import SourceBusy
 from video_assets.legacy.ledger import MOST_ENTRIES, PEN, ColumnChange, Images, Ledger, Pen, confirm, take_pen
 from video_assets.legacy.planning import ROWS_AT_ONCE, PlannedRow, load_work, rows_of
@@ -120,11 +120,11 @@ class Rewriter:
         self._lease = lease
         self._busy = 0
 
-    def rewrite(self, *, batch: str | None = None, views: Mapping[str, str] | None = None) -> RewriteReport:
+    def rewrite(self, *, batch: str | None = None, closed: Mapping[str, str] | None = None) -> RewriteReport:
         """Rewrite every row whose files are safe, of one batch or of the whole source.
 
-        A row that cannot be rewritten is reported and left exactly as it is; so are all rows of ``views``, which
-        maps tables that take no updates to the sentence that says so. Raises SourceError when the source
+        A row that cannot be rewritten is reported and left exactly as it is; so are all rows of ``closed``, which
+        maps tables that cannot be written to the sentence that says so. Raises SourceError when the source
         fails (what was in flight is settled by the next run), PenTaken, PenLost, CatalogError.
         """
         report = RewriteReport()
@@ -132,14 +132,14 @@ class Rewriter:
             found = reconcile(self._catalog, self._rows, pen)
             report.reconciled.update({str(outcome): count for outcome, count in found.items()})
             for rows in _portions(rows_of(self._catalog, self._source, batch=batch)):
-                closed = [row for row in rows if row[0] in (views or {})]
-                for table in dict.fromkeys(table for table, _ in closed):
-                    self._leave([row for row in closed if row[0] == table], (views or {})[table], report)
-                self._rewrite_rows([row for row in rows if row not in closed], report, pen)
+                left = [row for row in rows if row[0] in (closed or {})]
+                for table in dict.fromkeys(table for table, _ in left):
+                    self._leave([row for row in left if row[0] == table], (closed or {})[table], report)
+                self._rewrite_rows([row for row in rows if row not in left], report, pen)
         return report
 
     def _leave(self, rows: Sequence[tuple[str, str]], sentence: str, report: RewriteReport) -> None:
-        """Rows of a view stay as they are, and their findings say why; one sentence for all of them."""
+        """Rows of a closed table stay as they are, and their findings say why; one sentence for all of them."""
         report.troubles[Trouble.REFUSED] += len(rows)
         if sentence not in report.examples:
             report.examples.append(sentence)
@@ -174,7 +174,8 @@ class Rewriter:
             planned = self._rows.plan(work)
             self._note_missing(planned, report)
             if planned.problem is not None:
-                self._fail(planned, Trouble.TOO_LONG, planned.problem, report)
+                trouble = Trouble.TOO_LONG if planned.is_too_long else Trouble.REFUSED
+                self._fail(planned, trouble, planned.problem, report)
                 continue
             if not planned.edit.after:
                 continue
@@ -289,7 +290,7 @@ class Rewriter:
             return
         except TurnedOut as exc:
             observed = dict(exc.observed)
-        if observed.keys() != row.change.after.keys() or _keeps_a_url(row, observed):
+        if observed.keys() != row.change.after.keys() or not _is_durable(row, observed):
             raise RowRefused(
                 f"the database does not keep the durable URL in a row of {row.change.table}: look at its triggers"
             )
@@ -352,18 +353,17 @@ def _told(place: Place) -> dict[str, str | None]:
     return {"file": place.durable.file_id, "sha256": place.durable.sha256, "pointer": place.pointer}
 
 
-def _keeps_a_url(row: _Row, observed: dict[str, Value]) -> bool:
-    """Whether a value that the database made still holds a URL that was to be replaced."""
+def _is_durable(row: _Row, observed: Mapping[str, Value]) -> bool:
+    """Whether what the database made of the values holds every durable URL, and no temporary one of these."""
     for name, places in row.planned.edit.done.items():
-        if name not in observed:
+        if name not in observed or row.change.after[name].kind not in ("text", "bytes"):
             continue
         content = observed[name].data
-        if not isinstance(content, str | bytes):
-            continue
-        there = {digest(found.url) for found in find(content)}
-        if any(place.url_digest in there for place in places):
-            return True
-    return False
+        there = {digest(found.url) for found in find(content)} if isinstance(content, str | bytes) else set()
+        for place in places:
+            if place.url_digest in there or not stands_in(observed[name], place.durable.url):
+                return False
+    return True
 
 
 def _done(row: _Row) -> list[Place]:

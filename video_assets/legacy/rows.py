@@ -48,10 +48,14 @@ class DatabaseRows:
     def apply(self, change: RowChange, open_stored: OpenStored | None = None) -> None:
         apply_row(self._writer, self.planner.access(change.table), change, open_stored)
 
-    def why_not_writable(self, table: str) -> str | None:
-        """One sentence when rows of ``table`` cannot be updated with this user, None when they can."""
-        return self._writer.why_not_writable(table)
+    def why_closed(self, table: str) -> str | None:
+        """One sentence when no row of ``table`` can be rewritten, None when they can be.
 
-    def why_not_updatable(self, table: str) -> str | None:
-        """One sentence when ``table`` is a view that takes no updates, None otherwise."""
-        return self._writer.why_not_updatable(table)
+        Raises SourceUnavailable.
+        """
+        if (why := self.planner.why_closed(table)) is not None:
+            return why
+        shape = self.planner.access(table).shape
+        columns = [column for column in shape.config.columns if column.type != "blob"]
+        names = {column.name for column in columns} - self.planner.access(table).generated
+        return self._writer.why_not_writable(table, sorted(names))

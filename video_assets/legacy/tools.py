@@ -74,18 +74,18 @@ def open_rows(source: Source) -> Iterator[DatabaseRows | FolderDocuments]:
         yield DatabaseRows(Planner(source, reader), reader, writer)
 
 
-def refuse_read_only(rows: DatabaseRows | FolderDocuments, tables: Iterable[str]) -> dict[str, str]:
-    """Find out before anything is done that rows of ``tables`` cannot be written. Raises SourceReadOnly.
+def closed_tables(rows: DatabaseRows | FolderDocuments, source: Source, tables: Iterable[str]) -> dict[str, str]:
+    """Those of ``tables`` whose rows cannot be rewritten, each with the sentence that says why.
 
-    Views that take no updates do not keep the rows of other tables from being written: they are returned, each
-    with the sentence that says so.
+    They do not keep the rows of other tables from being written. Raises SourceReadOnly, before anything is done,
+    when no table of the source can be written; SourceUnavailable.
     """
-    views: dict[str, str] = {}
     if not isinstance(rows, DatabaseRows):
-        return views
-    for table in tables:
-        if (why := rows.why_not_updatable(table)) is not None:
-            views[table] = why
-        elif (why := rows.why_not_writable(table)) is not None:
-            raise SourceReadOnly(f"{why}; nothing was changed (use --emit-sql, or a user who may write)")
-    return views
+        return {}
+    named = list(tables)
+    closed = {table: why for table in named if (why := rows.why_closed(table)) is not None}
+    others = (table.name for table in source.tables if table.name not in named)
+    if named and len(closed) == len(named) and all(rows.why_closed(table) is not None for table in others):
+        why = "; ".join(dict.fromkeys(closed.values()))
+        raise SourceReadOnly(f"{why}; nothing was changed (use --emit-sql, or a user who may write)")
+    return closed

@@ -34,7 +34,7 @@ from video_assets.legacy.ledger import PEN, ColumnChange, Images, Ledger, Pen, c
 from video_assets.legacy.reconciling import mark, reconcile
 from video_assets.legacy.rewriting import RewriteObserver, RewriteStep
 from video_assets.legacy.rows import Rows
-from video_assets.legacy.tools import Tools, open_rows, refuse_read_only
+from video_assets.legacy.tools import Tools, closed_tables, open_rows
 from video_assets.legacy.values import Value
 from video_assets.storage.durable import DurableStorage, StorageFailed
 
@@ -253,7 +253,7 @@ def undo_rewrites(
     images = Images(services.settings.ledger_key, source.before_images)
     with open_rows(source) as rows:
         if not dry_run:
-            refuse_read_only(rows, [selection.table] if selection.table else [t.name for t in source.tables])
+            closed_tables(rows, source, [selection.table] if selection.table else [t.name for t in source.tables])
         undoer = Undoer(
             services.catalog,
             services.storage,
