@@ -7,17 +7,20 @@ values are secrets: the files are readable by their owner only.
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import CompileError
 
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.connecting import SourceDatabase, quote_table
+from video_assets.legacy.connecting import SourceDatabase, quote_name, quote_table
 from video_assets.legacy.planning import PlannedRow
 from video_assets.legacy.tables import decode_key
 from video_assets.legacy.values import RowAccess, Value
@@ -122,7 +125,7 @@ class SqlFiles:
         guards: Mapping[str, Value],
     ) -> str:
         engine, dialect = self._database.engine, self._database.dialect
-        name_of = engine.dialect.identifier_preparer.quote
+        name_of = partial(quote_name, engine)
         assignments = ",\n    ".join(
             f"{name_of(name)} = {literal(dialect, value)}" for name, value in values.items()
         )
@@ -131,7 +134,10 @@ class SqlFiles:
             f"{name_of(name)} = {_key_literal(engine, dialect, part)}"
             for name, part in zip(access.shape.key, key, strict=True)
         ]
-        conditions += [_guard(dialect, name_of(name), value) for name, value in guards.items()]
+        conditions += [
+            _guard(dialect, name_of(name), value, _respelled(engine, access, name))
+            for name, value in guards.items()
+        ]
         where = "\n  AND ".join(conditions)
         table = quote_table(engine, planned.work.table)
         return f"\nUPDATE {table}\nSET {assignments}\nWHERE {where};\n"
@@ -177,8 +183,14 @@ def literal(dialect: str, value: Value) -> str:
             return "NULL"
         case bytes():
             return f"'\\x{value.data.hex()}'::bytea" if dialect == "postgresql" else f"X'{value.data.hex()}'"
-        case float():
+        case float() if math.isfinite(value.data):
             return repr(value.data)
+        case float():
+            return (
+                f"'{value.data!r}'::float8"
+                if dialect == "postgresql"
+                else repr(value.data).replace("inf", "9e999")
+            )
         case int():
             return str(value.data)
     text = str(value.data)
@@ -204,9 +216,22 @@ def _key_literal(engine: Engine, dialect: str, part: object) -> str:
     return literal(dialect, Value.of(part))
 
 
-def _guard(dialect: str, name: str, value: Value) -> str:
+def _respelled(engine: Engine, access: RowAccess, name: str) -> str | None:
+    """The type of a PostgreSQL column that shows what it was given in a spelling of its own; else None."""
+    kind = access.types.get(name)
+    if engine.dialect.name != "postgresql" or kind is None or not (access.is_time(name) or access.is_array(name)):
+        return None
+    try:
+        return kind.compile(engine.dialect)
+    except CompileError:
+        return None  # an array of a type that is not known here
+
+
+def _guard(dialect: str, name: str, value: Value, respelled: str | None = None) -> str:
     """The condition that a column holds exactly this value, in plain SQL."""
     written = literal(dialect, value)
+    if respelled is not None:
+        written = f"CAST(CAST({written} AS {respelled}) AS TEXT)"
     if value.kind == "null":
         return f"{name} IS NULL"
     if value.kind == "stored":

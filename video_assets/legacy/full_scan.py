@@ -33,7 +33,7 @@ from video_assets.legacy.merkle import Words
 from video_assets.legacy.reading import pages
 from video_assets.legacy.scan_results import SETTLED, ColumnCount, Remaining, SourceScan, TableScan
 from video_assets.legacy.scanning import Search, SeenFinding, digest
-from video_assets.legacy.tables import TableShape, encode_key, look_at, split_name
+from video_assets.legacy.tables import TableShape, encode_key, look_at, plain_type, split_name
 from video_assets.urls import find, may_contain, redact
 from video_assets.urls.tokens import find_jwts
 
@@ -77,7 +77,7 @@ def scan_source(
         for table in source.tables:
             scan.tables[table.name] = counts = TableScan()
             try:
-                shape = look_at(database, every_text_column(database, table))
+                shape = look_at(database, every_text_column(database, table), to_rewrite=False)
             except SourceError as exc:
                 counts.problem = str(exc)
                 continue
@@ -128,8 +128,8 @@ def every_text_column(database: SourceDatabase, table: Table) -> Table:
         if not inspector.has_table(name, schema=schema):
             return table
         for entry in inspector.get_columns(name, schema):
-            if entry["name"] not in known and _may_hold_text(entry["type"], database.dialect):
-                kind = "json" if isinstance(entry["type"], JSON) else "text"
+            if entry["name"] not in known and _may_hold_text(plain_type(entry["type"]), database.dialect):
+                kind = "json" if isinstance(plain_type(entry["type"]), JSON) else "text"
                 columns.append(Column.model_validate({"name": entry["name"], "type": kind}))
     return table.model_copy(update={"columns": tuple(columns)})
 

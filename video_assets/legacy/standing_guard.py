@@ -16,7 +16,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.types import JSON
 
 from video_assets.legacy.config import Column, Source, Table
-from video_assets.legacy.connecting import SourceDatabase, connect, quote_table
+from video_assets.legacy.connecting import SourceDatabase, connect, quote_name, quote_table
 from video_assets.legacy.errors import SourceError, SourceMismatch
 from video_assets.legacy.guard_signs import ESCAPES, SIGNS, Group, Sign
 from video_assets.legacy.tables import split_name
@@ -94,7 +94,7 @@ def plan_guard(source: Source) -> GuardPlan:
                 columns.append(Guarded(table.name, column.name, name, why_not))
                 if why_not is not None:
                     continue
-                schemas[f"{database.engine.dialect.identifier_preparer.quote(schema)}." if schema else ""] = None
+                schemas[f"{quote_name(database.engine, schema)}." if schema else ""] = None
                 make = _sqlite_triggers if database.dialect == "sqlite" else _postgresql_triggers
                 created, dropped = make(database, table, column, name, is_json)
                 # A guard that is there already is replaced: its rules may be older.
@@ -208,10 +208,9 @@ def refusal(table: str, column: str) -> str:
 def _sqlite_triggers(
     database: SourceDatabase, table: Table, column: Column, name: str, is_json: bool
 ) -> tuple[list[str], list[str]]:
-    preparer = database.engine.dialect.identifier_preparer
-    quoted, place = quote_table(database.engine, table.name), preparer.quote(column.name)
+    quoted, place = quote_table(database.engine, table.name), quote_name(database.engine, column.name)
     _, schema = split_name(table.name)
-    qualifier = f"{preparer.quote(schema)}." if schema else ""
+    qualifier = f"{quote_name(database.engine, schema)}." if schema else ""
     value = f"NEW.{place}"
     question = sqlite_question(
         value, is_json=is_json, pointers=_spared_pointers(table), hosts=_spared_hosts(table)
@@ -296,10 +295,9 @@ def _literal(words: str) -> str:
 def _postgresql_triggers(
     database: SourceDatabase, table: Table, column: Column, name: str, is_json: bool
 ) -> tuple[list[str], list[str]]:
-    preparer = database.engine.dialect.identifier_preparer
-    quoted, place = quote_table(database.engine, table.name), preparer.quote(column.name)
+    quoted, place = quote_table(database.engine, table.name), quote_name(database.engine, column.name)
     _, schema = split_name(table.name)
-    prefix = f"{preparer.quote(schema)}." if schema else ""
+    prefix = f"{quote_name(database.engine, schema)}." if schema else ""
     value = f"NEW.{place}"
     if is_json and (pointers := _spared_pointers(table)):
         value = f"{value}::jsonb"

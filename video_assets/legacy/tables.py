@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -31,9 +31,10 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy import table as make_table
+from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.exc import NoSuchTableError
-from sqlalchemy.types import JSON, TypeEngine
+from sqlalchemy.types import ARRAY, JSON, TypeEngine
 
 from video_assets.legacy.config import Column, Table
 from video_assets.legacy.connecting import SourceDatabase
@@ -73,10 +74,13 @@ def _encode(value: Any) -> Any:
             return {"date": value.isoformat()}
         case Decimal():
             return {"decimal": str(value)}
-        case UUID():
+        case UUID() | time():
             return str(value)
         case _:
-            raise NoUsableKey(f"a key of type {type(value).__name__} cannot be paged by")
+            raise NoUsableKey(
+                f"its key has a column of the type {type(value).__name__}, by which rows cannot be told apart "
+                "exactly; name other columns: key = [...]"
+            )
 
 
 def _decode(value: Any) -> Any:
@@ -103,6 +107,7 @@ class TableShape:
     key_is_proven: bool
     """True when the database itself guarantees that the key is unique and never NULL."""
     json_columns: frozenset[str]
+    array_columns: frozenset[str]
     blob_columns: frozenset[str]
     is_view: bool
     lengths: dict[str, int]
@@ -204,13 +209,13 @@ class TableShape:
         return and_(*(source.c[name] == literal(value) for name, value in zip(self.key, key, strict=True)))
 
     def as_text(self, place: ColumnElement[Any]) -> ColumnElement[Any]:
-        """A JSON column as the text that the database itself shows: what a rewrite compares, byte for byte."""
+        """A JSON or array column as the text that the database shows: what a rewrite compares, byte for byte."""
         return place if self.dialect == "sqlite" else cast(place, Text)
 
     def _read(self, place: ColumnElement[Any], entry: Column) -> ColumnElement[Any]:
         if entry.type == "blob":
             return func.length(place) if self.dialect == "sqlite" else func.octet_length(place)
-        return self.as_text(place) if entry.name in self.json_columns else place
+        return self.as_text(place) if entry.name in self.json_columns | self.array_columns else place
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -219,14 +224,23 @@ def split_name(name: str) -> tuple[str, str | None]:
     return (table, schema) if dot else (name, None)
 
 
-def look_at(database: SourceDatabase, config: Table) -> TableShape:
+def look_at(database: SourceDatabase, config: Table, *, to_rewrite: bool = True) -> TableShape:
     """Check a table's configuration against the database.
 
-    Raises SourceMismatch for a missing table or column, and NoUsableKey, naming the remedy.
+    Raises SourceMismatch for a missing table or column, and NoUsableKey, naming the remedy. ``to_rewrite``: the
+    columns are to be rewritten, so none of them may belong to the key.
     """
     with database.connect() as connection:
         inspector = inspect(connection)
         shape = _shape(database, inspector, config)
+        both = [name for name in shape.key if any(entry.name == name for entry in config.columns)]
+        if both and to_rewrite:
+            # Keys are kept in the catalog as they are, and a row could not be found again by a key that changed.
+            raise NoUsableKey(
+                f"source {database.name!r}: {both[0]!r} of {config.name!r} belongs to the key that tells its "
+                "rows apart, so it cannot be rewritten: name other columns, key = [...], or leave it out of the "
+                "columns"
+            )
         if not shape.key_is_proven:
             _prove_key(database, connection, shape)
         return shape
@@ -240,20 +254,22 @@ def _shape(database: SourceDatabase, inspector: Inspector, config: Table) -> Tab
     except NoSuchTableError:
         columns = {}
     if not columns:
-        tables = ", ".join(sorted([*inspector.get_table_names(schema), *inspector.get_view_names(schema)])[:20])
+        tables = ", ".join(sorted([*inspector.get_table_names(schema), *view_names(inspector, schema)])[:20])
         raise SourceMismatch(f"{at} has no table {config.name!r}; it has {tables or 'none at all'}")
-    is_view = name in inspector.get_view_names(schema)
+    is_view = name in view_names(inspector, schema)
     key, proven = _key(database, inspector, config, is_view=is_view, columns=list(columns))
+    types = {name: plain_type(entry["type"]) for name, entry in columns.items()}
     hidden = {"rowid", "_rowid_", "oid"} if database.dialect == "sqlite" else set()
     shape = TableShape(
         config=config,
         dialect=database.dialect,
         key=key,
         key_is_proven=proven,
-        json_columns=frozenset(n for n, entry in columns.items() if isinstance(entry["type"], JSON)),
-        blob_columns=frozenset(n for n, entry in columns.items() if is_binary(entry["type"])),
+        json_columns=frozenset(n for n, kind in types.items() if isinstance(kind, JSON)),
+        array_columns=frozenset(n for n, kind in types.items() if isinstance(kind, ARRAY)),
+        blob_columns=frozenset(n for n, kind in types.items() if is_binary(kind)),
         is_view=is_view,
-        lengths={n: length for n, entry in columns.items() if (length := getattr(entry["type"], "length", None))},
+        lengths={n: length for n, kind in types.items() if (length := getattr(kind, "length", None))},
     )
     related = [r.column for entry in config.columns for r in entry.related if r.column]
     blob_urls = [entry.url_column for entry in config.columns if entry.url_column]
@@ -321,6 +337,21 @@ def _prove_key(database: SourceDatabase, connection: Connection, shape: TableSha
             f"source {database.name!r}: in {shape.name!r} several rows share one key ({called}); add columns to "
             "the key until it tells them apart"
         )
+
+
+def plain_type(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """A column's type; of a domain the type that it is made of."""
+    while isinstance(kind, DOMAIN):
+        kind = kind.data_type
+    return kind
+
+
+def view_names(inspector: Inspector, schema: str | None) -> list[str]:
+    """Every view of a schema, the materialized ones too."""
+    names = inspector.get_view_names(schema)
+    if inspector.dialect.name == "postgresql":
+        names += inspector.get_materialized_view_names(schema)
+    return names
 
 
 def is_binary(kind: TypeEngine[Any]) -> bool:

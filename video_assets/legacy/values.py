@@ -28,10 +28,10 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy import table as make_table
-from sqlalchemy.types import JSON, Date, DateTime, Integer, NullType, Numeric, String, TypeEngine
+from sqlalchemy.types import ARRAY, JSON, Date, DateTime, Integer, NullType, Numeric, String, TypeEngine
 
 from video_assets.legacy.connecting import SourceDatabase
-from video_assets.legacy.tables import Key, TableShape, split_name
+from video_assets.legacy.tables import Key, TableShape, plain_type, split_name
 
 Kind = Literal["null", "text", "bytes", "integer", "real", "stored"]
 """``stored`` is a BLOB that lies in the storage; its data is the SHA-256 (hex) of its bytes."""
@@ -121,7 +121,7 @@ class RowAccess:
         columns = inspect(connection).get_columns(name, schema)
         return cls(
             shape,
-            {entry["name"]: entry["type"] for entry in columns},
+            {entry["name"]: plain_type(entry["type"]) for entry in columns},
             frozenset(entry["name"] for entry in columns if entry.get("computed")),
         )
 
@@ -136,6 +136,10 @@ class RowAccess:
     def is_number(self, name: str) -> bool:
         """Whether the column is declared to hold numbers."""
         return isinstance(self.types.get(name), Integer | Numeric)
+
+    def is_array(self, name: str) -> bool:
+        """Whether the column is declared to hold an array."""
+        return isinstance(self.types.get(name), ARRAY)
 
     def is_time(self, name: str) -> bool:
         """Whether the column is declared to hold moments."""
