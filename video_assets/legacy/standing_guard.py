@@ -19,7 +19,7 @@ from video_assets.legacy.config import Column, Source, Table
 from video_assets.legacy.connecting import SourceDatabase, connect, quote_name, quote_table
 from video_assets.legacy.errors import SourceError, SourceMismatch
 from video_assets.legacy.guard_signs import ESCAPES, SIGNS, Group, Sign
-from video_assets.legacy.tables import split_name
+from video_assets.legacy.tables import plain_type, split_name, view_names
 
 PREFIX = "video_assets_guard_"
 FUNCTION = "video_assets_temporary"
@@ -72,7 +72,7 @@ class GuardPlan:
 def plan_guard(source: Source) -> GuardPlan:
     """The statements for every configured text and JSON column of ``source``.
 
-    Raises GuardNotPossible for what is no SQLite or PostgreSQL database, SourceMismatch and SourceUnavailable.
+    Raises GuardNotPossible for what is no SQLite or PostgreSQL database, and SourceUnavailable.
     """
     if source.kind != "database":
         raise GuardNotPossible(f"source {source.name!r} is a folder; only a database can refuse what is written")
@@ -88,8 +88,13 @@ def plan_guard(source: Source) -> GuardPlan:
         schemas: dict[str, None] = {}
         for table in source.tables:
             _, schema = split_name(table.name)
-            for column, is_json in _columns(database, table):
-                why_not = _why_not(table, is_json)
+            try:
+                found = list(_columns(database, table))
+            except SourceMismatch as exc:
+                columns += [Guarded(table.name, column.name, "", str(exc)) for column in table.columns]
+                continue
+            for column, is_json, is_generated in found:
+                why_not = _why_not(table, is_json, is_generated)
                 name = _trigger_name(table.name, column.name)
                 columns.append(Guarded(table.name, column.name, name, why_not))
                 if why_not is not None:
@@ -149,26 +154,31 @@ def _wants_doubled(database: SourceDatabase) -> bool:
     return database.dialect == "postgresql"
 
 
-def _columns(database: SourceDatabase, table: Table) -> Iterator[tuple[Column, bool]]:
-    """The configured columns that hold text, each with whether it holds JSON."""
+def _columns(database: SourceDatabase, table: Table) -> Iterator[tuple[Column, bool, bool]]:
+    """The configured columns that hold text, each with whether it holds JSON and whether it is generated."""
     name, schema = split_name(table.name)
     with database.connect() as connection:
         inspector = inspect(connection)
         if not inspector.has_table(name, schema=schema):
             raise SourceMismatch(f"source {database.name!r} has no table {table.name!r}")
-        if name in inspector.get_view_names(schema):
+        if name in view_names(inspector, schema):
             return
-        types = {entry["name"]: entry["type"] for entry in inspector.get_columns(name, schema)}
+        entries = inspector.get_columns(name, schema)
+    types = {entry["name"]: plain_type(entry["type"]) for entry in entries}
+    generated = {entry["name"] for entry in entries if entry.get("computed")}
     for column in table.columns:
         if column.type == "blob":
             continue
         if column.name not in types:
             raise SourceMismatch(f"source {database.name!r}: {table.name!r} has no column {column.name!r}")
-        yield column, column.type == "json" or isinstance(types[column.name], JSON)
+        is_json = column.type == "json" or isinstance(types[column.name], JSON)
+        yield column, is_json, column.name in generated
 
 
-def _why_not(table: Table, is_json: bool) -> str | None:
+def _why_not(table: Table, is_json: bool, is_generated: bool) -> str | None:
     """A rule that leaves URLs alone can be told in SQL by its host, or by a fixed place in JSON."""
+    if is_generated:
+        return "the database computes it; guard what it is made from"
     for rule in table.exceptions:
         if rule.host is not None or (rule.pointer is not None and not is_json):
             continue
