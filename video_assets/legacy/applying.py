@@ -88,8 +88,8 @@ def apply_row(
             if count == 0:
                 if read_now(connection, access, change.row_key, expected) == dict(expected):
                     raise RowRefused(
-                        f"the database shows a row of {change.table} and does not change it: look at its "
-                        "triggers and, on PostgreSQL, at its row level security: no policy lets this user"
+                        f"the database shows a row of {change.table} and does not change it: a trigger skips the "
+                        "change, or a row level security policy leaves this user out"
                     )
                 raise Overtaken(change.table)
             if count > 1:

@@ -20,7 +20,7 @@ from video_assets.catalog import Catalog
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.legacy.config import Column, Source, Table
 from video_assets.legacy.connecting import SourceDatabase, connect
-from video_assets.legacy.errors import SourceError
+from video_assets.legacy.errors import SourceError, SourceUnavailable
 from video_assets.legacy.folders import (
     DOCUMENT_COLUMN,
     DOCUMENT_TABLE,
@@ -84,10 +84,15 @@ def scan_source(
             counts.key = shape.key
             address_of = {each.name: each.url_column for each in table.columns if each.url_column}
             reader = _TableReader(source.name, shape, catalog, scan, counts, on_value, on_file, address_of)
-            for page in pages(database, shape):
-                reader.read(page.rows)
-                if on_progress is not None:
-                    on_progress(table.name, counts.rows)
+            try:
+                for page in pages(database, shape):
+                    reader.read(page.rows)
+                    if on_progress is not None:
+                        on_progress(table.name, counts.rows)
+            except SourceUnavailable:
+                raise
+            except SourceError as exc:
+                counts.problem = str(exc)
     return scan
 
 
@@ -171,6 +176,8 @@ class _TableReader:
         for row in rows:
             self.counts.rows += 1
             row_key = encode_key(row[: self.search.keys])
+            if may_contain(row_key):
+                row_key = redact(row_key)  # leaves are kept and shown, and a key may be a URL itself
             for number, entry in enumerate(self.shape.config.columns, self.search.keys):
                 text = _as_text(row[number])
                 if text is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -76,6 +76,8 @@ def _encode(value: Any) -> Any:
             return {"decimal": str(value)}
         case UUID() | time():
             return str(value)
+        case timedelta():
+            return {"microseconds": value // timedelta(microseconds=1)}
         case _:
             raise NoUsableKey(
                 f"its key has a column of the type {type(value).__name__}, by which rows cannot be told apart "
@@ -91,6 +93,8 @@ def _decode(value: Any) -> Any:
             return datetime.fromisoformat(text)
         case {"date": str(text)}:
             return date.fromisoformat(text)
+        case {"microseconds": int(number)}:
+            return timedelta(microseconds=number)
         case {"decimal": str(text)}:
             return Decimal(text)
         case _:
