@@ -60,7 +60,7 @@ def test_the_replica_is_read_and_the_primary_written(monkeypatch: pytest.MonkeyP
         (('provider = "runway"', ""), "provider or provider_at"),
         (('id_at = "snapshot#/versions/*/taskId"', 'id_in_path = "[0-9"'), "regular expression"),
         (('id_at = "snapshot#/versions/*/taskId"', 'id_in_path = "[0-9]+"'), "exactly one group"),
-        (('type = "json"', 'typ = "json"'), "Extra inputs are not permitted"),
+        (('type = "json"', 'typ = "json"'), "there is no such setting; did you mean 'type'?"),
         (('type = "json"', 'type = "jsonb"'), "'text', 'json' or 'blob'"),
         (('name = "cards"', 'name = "My Cards"'), "a name is made of"),
         (('host = "app.heygen.com"', ""), "at least one of host, pointer and path"),

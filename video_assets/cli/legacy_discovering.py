@@ -19,6 +19,7 @@ from video_assets.cli.output import (
     size_text,
     table,
 )
+from video_assets.legacy import config as configuration
 from video_assets.legacy.config import resolve_url
 from video_assets.legacy.discovery import Discovery, discover
 from video_assets.legacy.errors import SourceError
@@ -51,14 +52,18 @@ def discover_command(
 
     Exit code 0 when something was found, 1 when there is nothing.
     """
+    if not configuration.is_source_name(name):
+        raise CommandFailed("--name is made of a-z, 0-9, - and _, at most 63 of them.")
     if write is not None and write.exists():
         raise CommandFailed(f"{write} exists already; choose another file or remove it first.")
     try:
         url = resolve_url(address, source=name)
         if "://" not in url:
             if not Path(url).expanduser().is_dir():
+                # What stands in the environment may be a password in the wrong place.
+                which = f"of the name in {address}" if address != url else url
                 raise CommandFailed(
-                    f"there is no folder {url}; a database is given as a URL, such as "
+                    f"there is no folder {which}; a database is given as a URL, such as "
                     "postgresql+psycopg2://user@host/name or sqlite:////folder/file.db",
                     ExitCode.UNAVAILABLE,
                 )
@@ -75,7 +80,12 @@ def discover_command(
         note("No temporary URL and no file was found.")
         raise typer.Exit(ExitCode.NEGATIVE)
     if write is not None:
-        _write(write, propose(found, name=name, url=address if address.startswith("env:") else url))
+        try:
+            text = propose(found, name=name, url=address if address.startswith("env:") else url)
+        except ValueError as exc:
+            note(f"{exc}; {write} was not written.")
+            raise typer.Exit(ExitCode.NEGATIVE) from None
+        _write(write, text)
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,8 +11,10 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from sqlalchemy import make_url
@@ -23,6 +25,9 @@ from video_assets.urls import redact
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_ENDS_PASSWORD = re.compile(r"[@/?#\[\]\s]")
+_WHOLE_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_PORT_VARIABLE = re.compile(r":\$\{[A-Za-z_][A-Za-z0-9_]*\}(?=[/?]|\Z)")
 _SECRET_IN_QUERY = re.compile(r"pass|secret|token|key", re.IGNORECASE)
 
 ColumnType = Literal["text", "json", "blob"]
@@ -105,6 +110,8 @@ class Except(_Part):
     def _has_a_condition(self) -> Self:
         if self.host is None and self.pointer is None and self.path is None:
             raise ValueError("say at least one of host, pointer and path")
+        if self.path is not None:
+            re.compile(self.path)
         return self
 
 
@@ -241,7 +248,7 @@ class Source(_Part):
     @field_validator("name")
     @classmethod
     def _is_a_name(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
+        if not is_source_name(name):
             raise ValueError("a name is made of a-z, 0-9, - and _, at most 63 of them")
         return name
 
@@ -274,6 +281,11 @@ class Source(_Part):
         return Path(resolve_url(self.url, source=self.name)).expanduser()
 
 
+def is_source_name(name: str) -> bool:
+    """Whether a source may be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 # Readers of other rooms say what they mean: a source's configuration, not any source.
 SourceConfig = Source
 TableConfig = Table
@@ -295,16 +307,23 @@ def resolve_url(url: str, *, source: str, environment: Mapping[str, str] | None 
 
     if url.startswith("env:"):
         return value(url.removeprefix("env:").strip())
-    return _VARIABLE.sub(lambda match: value(match[1]), url)
+
+    def part(match: re.Match[str]) -> str:
+        found = value(match[1])
+        # A password stands in the environment as it is, and would end where an address has a meaning for its "@".
+        is_of_user = "@" in url[match.end() :] and _ENDS_PASSWORD.search(found)
+        return quote(found, safe=":") if is_of_user else found
+
+    return _VARIABLE.sub(part, url)
 
 
 def _refuse_password(source: Source) -> None:
     for url in (source.url, source.replica_url):
-        if source.kind != "database" or url is None or url.startswith("env:"):
+        if source.kind != "database" or url is None or url.startswith("env:") or _WHOLE_VARIABLE.fullmatch(url):
             continue
         try:
-            parsed = make_url(url)
-        except ArgumentError:
+            parsed = make_url(_PORT_VARIABLE.sub(":1", url))
+        except (ArgumentError, ValueError):
             raise ConfigurationInvalid(
                 f"source {source.name!r}: the url is not a SQLAlchemy URL; give "
                 "`postgresql+psycopg2://user:${PASSWORD}@host/database`, `sqlite:////folder/file.db` or "
@@ -348,6 +367,10 @@ def parse_sources(text: str, *, where: str = "the configuration") -> dict[str, S
         raise ConfigurationInvalid(f"{where}: a configuration is a list of [[source]] entries and nothing else")
     sources: dict[str, Source] = {}
     for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise ConfigurationInvalid(
+                f"{where}: a configuration is a list of [[source]] entries and nothing else"
+            )
         source = read_source(entry, where=f"{where}, source {number}")
         if source.name in sources:
             raise ConfigurationInvalid(f"{where}: two sources are called {source.name!r}")
@@ -374,7 +397,7 @@ def _with_preset(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
         return filled
     from video_assets.legacy.presets import PRESETS  # the presets are written in these models
 
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ConfigurationInvalid(f"{where}: there is no preset {name!r}; known are {', '.join(PRESETS)}")
     preset = PRESETS[name]
     filled["tables"] = preset.tables
@@ -385,7 +408,38 @@ def _with_preset(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _problems(exc: ValidationError) -> Iterator[str]:
     for error in exc.errors(include_input=False, include_url=False, include_context=False):
         place = ".".join(str(part) for part in error["loc"])
-        yield f"{place}: {error['msg']}" if place else error["msg"]
+        message = error["msg"]
+        match error["type"]:
+            case "extra_forbidden":
+                known = _settings_at(error["loc"][:-1])
+                near = get_close_matches(str(error["loc"][-1]), known, 1)
+                message = f"there is no such setting; {f'did you mean {near[0]!r}?' if near else _known(known)}"
+            case "tuple_type":
+                message = 'a list is wanted: ["…"]'
+            case "missing":
+                message = "this setting is missing"
+            case "model_type" | "model_attributes_type" | "dict_type":
+                message = "a table of settings is wanted"
+        yield f"{place}: {message}" if place else message
+
+
+def _known(settings: Sequence[str]) -> str:
+    return f"known are {', '.join(settings)}"
+
+
+def _settings_at(place: Sequence[int | str]) -> list[str]:
+    """The names that a TOML file may use at a place of the configuration; empty when nobody knows."""
+    model: type[BaseModel] = Source
+    for part in place:
+        if isinstance(part, int):
+            continue
+        inside = next((each for name, each in model.model_fields.items() if part in (name, each.alias)), None)
+        kinds = () if inside is None else (inside.annotation, *get_args(inside.annotation))
+        models = [each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return sorted(each.alias or name for name, each in model.model_fields.items())
 
 
 def choose(sources: Mapping[str, Source], names: Sequence[str]) -> list[Source]:

@@ -228,14 +228,23 @@ def _name_and_schema(table: str) -> tuple[str, str | None]:
 def _make_engine(url: str, name: str, reading: Reading, *, for_writing: bool) -> Engine:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError, and its text holds the value
         raise ConfigurationInvalid(_not_an_address(name)) from None
+    if parsed.drivername == "postgres" or parsed.get_backend_name() == "postgresql":
+        # What applications use in their addresses (asyncpg, psycopg) leads to the same place.
+        parsed = parsed.set(drivername="postgresql+psycopg2")
     backend = parsed.get_backend_name()
+    if backend != "sqlite" and "@" in f"{parsed.host or ''}{parsed.database or ''}":
+        # Then the rest of the password has become a part of the host's name, which messages show.
+        raise ConfigurationInvalid(
+            f"source {name!r}: the user or the password in the address holds an '@': write it as %40 (and '%' as "
+            "%25)"
+        )
     if backend not in DIALECTS:
         raise ConfigurationInvalid(
             f"source {name!r}: {backend} databases cannot be read; {', '.join(DIALECTS)} can"
         )
-    if backend in ("mysql", "mariadb") and "+" not in parsed.drivername:
+    if backend in ("mysql", "mariadb") and not parsed.drivername.endswith("+mysqldb"):
         parsed = parsed.set(drivername=f"{backend}+pymysql")
     try:
         if backend == "sqlite":
@@ -263,7 +272,11 @@ def _not_an_address(name: str) -> str:
 def _sqlite_engine(url: URL, name: str, reading: Reading, *, for_writing: bool) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigurationInvalid(f"source {name!r}: an SQLite source is a file: `sqlite:////folder/file.db`")
-    path = Path(url.database)
+    path = Path(url.database.removeprefix("file:"))
+    # Whoever says so in the address means it: it is never written through, whatever is asked of it.
+    mode = "ro" if url.query.get("mode") == "ro" else "rw"
+    if "immutable" in url.query:
+        mode = "ro&immutable=1"
     if not path.is_file():
         # SQLite would make an empty database under any name.
         raise SourceUnavailable(
@@ -272,7 +285,7 @@ def _sqlite_engine(url: URL, name: str, reading: Reading, *, for_writing: bool) 
 
     def open_file() -> sqlite3.Connection:
         return sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode=rw",
+            f"file:{quote(str(path.absolute()))}?mode={mode}",
             uri=True,
             timeout=reading.lock_timeout_seconds,
             isolation_level=None,

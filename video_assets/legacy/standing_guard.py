@@ -137,7 +137,7 @@ def installed_guards(source: Source) -> list[str]:
             question = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
         else:
             return []
-        found = [str(name) for (name,) in connection.execute(text(question))]
+        found = [str(name).lower() for (name,) in connection.execute(text(question))]
     return sorted(name for name in found if name.startswith(PREFIX))
 
 
@@ -200,7 +200,7 @@ def _spared_pointers(table: Table) -> tuple[str, ...]:
 
 
 def _trigger_name(table: str, column: str) -> str:
-    plain = re.sub(r"\W", "_", f"{table}_{column}")[:24]
+    plain = re.sub(r"\W", "_", f"{table}_{column}".lower())[:24]
     return f"{PREFIX}{plain}_{hashlib.sha256(f'{table}.{column}'.encode()).hexdigest()[:6]}"
 
 
