@@ -1,16 +1,19 @@
 """The documents of a folder source: text files whose temporary URLs are replaced in place.
 
-A file is replaced as a whole, by a rename, so a reader sees the old one or the new one. Nothing guards a file
+A file is replaced as a whole, by a rename, so a reader sees the old one or the new one. What is written first is
+a draft beside it, whose name follows from the file's, so that the draft of a killed process is found and removed;
+an undo's draft holds the old secrets. Nothing guards a file
 against a program that writes into it at the very same moment; so its bytes are compared once more right before
 the rename, and whoever edits files while a rewrite runs may lose an edit of the last milliseconds.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from video_assets.legacy.applying import OpenStored, Overtaken, RowChange, RowRefused
@@ -55,28 +58,31 @@ class FolderDocuments:
         """Replace one document, keeping its permissions. Raises Overtaken, RowRefused."""
         path = self._path(change.row_key)
         new = change.after[DOCUMENT_COLUMN].raw()
-        temporary: Path | None = None
+        draft = _draft(path)
         try:
-            descriptor, name = tempfile.mkstemp(prefix=".video-assets-", dir=path.parent)
-            temporary = Path(name)
-            with os.fdopen(descriptor, "wb") as file:
+            draft.unlink(missing_ok=True)
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(new)
                 file.flush()
                 os.fsync(file.fileno())
-            shutil.copystat(path, temporary)
-            os.utime(temporary)
+            shutil.copystat(path, draft)
+            os.utime(draft)
             if self._content(change.row_key) != change.before[DOCUMENT_COLUMN]:
                 raise Overtaken(path.name)
-            temporary.replace(path)
-            temporary = None
+            draft.replace(path)
             _sync_folder(path.parent)
         except FileNotFoundError:
             raise Overtaken(path.name) from None
         except OSError as exc:
             raise RowRefused(f"{path.name} cannot be written: {exc.strerror or type(exc).__name__}") from None
         finally:
-            if temporary is not None:
-                temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+    def tidy(self, table: str, row_key: str) -> None:
+        """Remove the draft of a writer that was killed. Raises SourceError for a key outside of the folder."""
+        with suppress(OSError):  # in a folder that takes no changes there never was one
+            _draft(self._path(row_key)).unlink(missing_ok=True)
 
     def _content(self, row_key: str) -> Value | None:
         path = self._path(row_key)
@@ -98,6 +104,11 @@ def inside(folder: Path, name: str) -> Path:
     if not path.is_relative_to(folder.resolve()):
         raise SourceError(f"{name!r} is not inside the folder of the source")
     return path
+
+
+def _draft(path: Path) -> Path:
+    """Where the new content of ``path`` is written. Only who holds the pen writes, so one name is enough."""
+    return path.with_name(f".video-assets-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,7 +21,9 @@ STATE_AFTER = {"rewrite": FindingState.REWRITTEN, "undo": FindingState.UNDONE}
 
 
 def reconcile(catalog: Catalog, rows: Rows, pen: Pen) -> dict[LedgerOutcome, int]:
-    """Confirm every open entry of a source; returns how many of each outcome. Raises SourceError, PenLost.
+    """Confirm every open entry of a source, and remove what its writer left half-written.
+
+    Returns how many of each outcome. Raises SourceError, PenLost.
 
     The value in the source has the digest of *after* (the change was made), of *before* (it was not), or neither
     (somebody changed it since).
@@ -31,6 +33,7 @@ def reconcile(catalog: Catalog, rows: Rows, pen: Pen) -> dict[LedgerOutcome, int
         entries = open_entries(session, rows.source)
     for (table, row_key), of_row in groupby(entries, key=lambda entry: (entry.table_name, entry.row_key)):
         group = list(of_row)
+        rows.tidy(table, row_key)
         now = _values_now(rows, table, row_key, [entry.column_name for entry in group])
         with catalog.write() as session:
             pen.check(session)

@@ -27,6 +27,9 @@ class Rows(Protocol):
     def apply(self, change: RowChange, open_stored: OpenStored | None = None) -> None:
         """Make one change. Raises as ``applying.apply_row`` does."""
 
+    def tidy(self, table: str, row_key: str) -> None:
+        """Remove what a writer that was killed left beside a row. Raises SourceError."""
+
 
 class DatabaseRows:
     """The rows of a database, opened once for reading and once for writing."""
@@ -47,6 +50,9 @@ class DatabaseRows:
 
     def apply(self, change: RowChange, open_stored: OpenStored | None = None) -> None:
         apply_row(self._writer, self.planner.access(change.table), change, open_stored)
+
+    def tidy(self, table: str, row_key: str) -> None:
+        """Nothing to do: a database rolls back what its client did not commit, and keeps it nowhere else."""
 
     def why_closed(self, table: str) -> str | None:
         """One sentence when no row of ``table`` can be rewritten, None when they can be.
