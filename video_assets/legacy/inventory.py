@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from itertools import islice
 from threading import Event
 from typing import Any
@@ -45,8 +46,12 @@ from video_assets.legacy.tables import Key, TableShape, decode_key, encode_key, 
 LEASE = timedelta(minutes=5)
 ROWS_ASKED_FOR = 200
 """Keys in one statement."""
-OVERLAP = timedelta(minutes=5)
+OVERLAP = timedelta(hours=1)
 """How far a later inventory reads back behind the newest change it knows: for transactions that end late."""
+READ_ALL_EVERY = timedelta(days=1)
+"""After this time everything is read again: for changes that end later still, or do not tell their time."""
+FURTHEST_BEHIND_UTC = timedelta(hours=12)
+"""No clock shows an earlier time than this one's, where a column does not tell its zone."""
 
 
 class InventoryRunning(SourceError):
@@ -328,17 +333,26 @@ class _TableRun:
         """The table's cursor, moved to a new pass when the last one is complete."""
         cursors = dict(row.cursor)
         cursor = cursors.get(self.shape.name)
+        now = utc_now()
         if cursor is None:
             cursor = {"pass": 1, "after": None, "since": None, "newest": None, "done": False, "rows": 0}
+            cursor |= {"began": now.isoformat(), "all_began": now.isoformat()}
         elif cursor["done"]:
+            since = None
             changed = self.shape.config.changed_at is not None and not self.full
+            # A cursor of an older version tells no times: then everything is read.
+            all_began = datetime.fromisoformat(cursor.get("all_began", "1970-01-01T00:00:00+00:00"))
+            if changed and now - all_began < READ_ALL_EVERY:
+                since = _with_overlap(cursor["newest"], datetime.fromisoformat(cursor["began"]))
             cursor = {
                 "pass": cursor["pass"] + 1,
                 "after": None,
-                "since": _with_overlap(cursor["newest"]) if changed else None,
+                "since": since,
                 "newest": cursor["newest"],
                 "done": False,
                 "rows": 0,
+                "began": now.isoformat(),
+                "all_began": now.isoformat() if since is None else cursor["all_began"],
             }
         cursors[self.shape.name] = cursor
         row.cursor = cursors
@@ -357,25 +371,43 @@ class _TableRun:
 
 def _newest(known: Any, greatest: Any) -> Any:
     """The greatest value of ``changed_at`` seen so far, in a form that JSON keeps."""
-    if greatest is None or (known is not None and _plain(known) >= greatest):
+    moment, before = moment_of(greatest), moment_of(_plain(known))
+    if moment is None or (before is not None and before >= moment):
         return known
-    return {"datetime": greatest.isoformat()} if isinstance(greatest, datetime) else greatest
+    match greatest:
+        case datetime():
+            return {"datetime": greatest.isoformat()}
+        case date():
+            return {"datetime": datetime(greatest.year, greatest.month, greatest.day).isoformat()}  # noqa: DTZ001
+        case Decimal():
+            return float(greatest)
+    return greatest
 
 
 def _plain(value: Any) -> Any:
     return datetime.fromisoformat(value["datetime"]) if isinstance(value, dict) else value
 
 
-def _with_overlap(newest: Any) -> Any:
-    """Where to begin reading changes: a while before the newest known one, in the column's own form."""
-    moment = moment_of(_plain(newest))
-    if newest is None or moment is None:
+def _with_overlap(newest: Any, began: datetime) -> Any:
+    """Where to begin reading changes: a while before the newest known one, in the column's own form.
+
+    ``began`` is when the last reading did: a time behind it is a clock's mistake, and would hide every change.
+    """
+    value = _plain(newest)
+    moment = moment_of(value)
+    if moment is None:
         return None
-    if isinstance(newest, dict):
-        return {"datetime": (_plain(newest) - OVERLAP).isoformat()}
-    if isinstance(newest, int | float):
-        milliseconds = newest > 1e11
-        return newest - OVERLAP.total_seconds() * (1000 if milliseconds else 1)
+    if isinstance(value, int | float):
+        milliseconds = value > 1e11
+        earlier_number = (min(moment, began) - OVERLAP).timestamp() * (1000 if milliseconds else 1)
+        return int(earlier_number) if isinstance(value, int) else earlier_number
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return {"datetime": (min(moment, began) - OVERLAP).isoformat()}
+    if moment > began:
+        moment = began - FURTHEST_BEHIND_UTC
+    earlier = (moment - OVERLAP).replace(tzinfo=None)
+    if isinstance(value, datetime):
+        return {"datetime": earlier.isoformat()}
     # Text times sort as text: cut to whole hours, in the same spelling.
-    earlier = (moment - OVERLAP).replace(minute=0, second=0, microsecond=0, tzinfo=None).isoformat()
-    return earlier if "T" in newest else earlier.replace("T", " ")
+    hour = earlier.replace(minute=0, second=0, microsecond=0).isoformat()
+    return hour if "T" in value else hour.replace("T", " ")

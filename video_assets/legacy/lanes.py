@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any, Self
 
 from sqlalchemy import Dialect
@@ -32,7 +33,7 @@ from video_assets.legacy.errors import SourceUnavailable
 from video_assets.legacy.reading import Pace, Page, pages
 from video_assets.legacy.recording import Recorded, Rows, prepare, write
 from video_assets.legacy.scanning import Search, Seen
-from video_assets.legacy.tables import Key, TableShape, encode_key
+from video_assets.legacy.tables import Key, TableShape, encode_key, moment_of
 
 STRETCH_ROWS = 20000
 """Rows that are searched and recorded together: some hundred milliseconds of work."""
@@ -116,7 +117,12 @@ class Stretch:
 
 
 def _greatest(known: Any, values: Iterable[Any]) -> Any:
-    return max((value for value in (known, *values) if value is not None), default=None)
+    there = [value for value in (known, *values) if value is not None]
+    try:
+        return max(there, default=None)
+    except TypeError:  # times of several kinds: as text and as numbers, or one that is none
+        times = [(moment, value) for value in there if (moment := moment_of(value)) is not None]
+        return max(times, key=itemgetter(0), default=(None, None))[1]
 
 
 def can_be_cut(shape: TableShape) -> bool:
