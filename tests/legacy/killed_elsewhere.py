@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.legacy.making import cards
-from video_assets.legacy import batches, emit_sql, full_scan, merkle, processing
+from video_assets.legacy import batches, emit_sql, full_scan, merkle, processing, proof_files
 from video_assets.legacy.processing import Mode, process_batch
 from video_assets.legacy.proof import make_proof
+from video_assets.legacy.proof_files import write_proof
 from video_assets.legacy.signing import load_signing_key
-from video_assets.pipeline.legacy_reports import keep_proof
 from video_assets.services import open_services
 from video_assets.settings import Settings
 
@@ -32,7 +32,7 @@ MOMENTS: dict[str, tuple[Any, str]] = {
     "emit.finished": (processing, "_conclude"),
     "prove.added": (merkle.Leaves, "add"),
     "prove.counted": (full_scan, "_count"),
-    "prove.written": (Path, "write_text"),
+    "prove.written": (proof_files.os, "fsync"),
 }
 """What is done, and the function after which the process is killed."""
 
@@ -64,7 +64,7 @@ def main(home: Path, url: str, moment: str, number: int) -> None:
     elif moment.startswith("emit"):
         process_batch(services, source, "legacy:000001", mode=Mode.EMIT_SQL, sql_path=home / "change.sql")
     else:
-        keep_proof(home, source.name, make_proof(services.catalog, [source], key=key, scratch=settings.spool))
+        write_proof(home, source.name, make_proof(services.catalog, [source], key=key, scratch=settings.spool))
 
 
 if __name__ == "__main__":

@@ -100,8 +100,10 @@ def test_a_proof_that_was_being_made_is_made_by_the_next_and_leaves_no_scratch(
     assert run(bench, home, moment, number) == -signal.SIGKILL
     proof = home / "proofs" / "legacy.json"
     assert not proof.exists(), "whole or not at all"
+    assert len(list((home / "proofs").glob("*"))) == (moment == "prove.written"), "its draft"
     assert list((home / "spool").rglob("*")) == []
     assert run(bench, home, moment) == 0
+    assert list(proof.parent.iterdir()) == [proof], "the draft of the dead one is gone"
     document = json.loads(proof.read_text())
     assert verify(document).is_good
     assert document["sources"][0]["rows"] == 230

@@ -34,7 +34,7 @@ from video_assets.cli.output import (
     table,
 )
 from video_assets.cli.processes import Stopped, Supervisor
-from video_assets.cli.proof import prove, write_document
+from video_assets.cli.proof import prove
 from video_assets.cli.stack import Addresses, Ports, open_dagster, start_stack
 from video_assets.demo.legacy_accounts import Account, content_digests, take_account
 from video_assets.legacy.config import Source
@@ -43,6 +43,7 @@ from video_assets.legacy.presets import PRESETS
 from video_assets.legacy.presets.examples import create_example
 from video_assets.legacy.processing import Mode, process_batch
 from video_assets.legacy.proof import prove_row, verify, verify_against
+from video_assets.legacy.proof_files import write_document
 from video_assets.legacy.report import build_report
 from video_assets.legacy.report_forms import advice_sentences
 from video_assets.legacy.resurrection import askable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from video_assets.legacy.proof import (
     verify,
     verify_against,
 )
+from video_assets.legacy.proof_files import write_document, write_proof, write_whole
 from video_assets.legacy.proof_html import proof_html, verdict_sentence
 from video_assets.legacy.scan_results import CLASSES
 from video_assets.legacy.signing import SigningKeyUnusable, key_fingerprint, load_signing_key
@@ -75,10 +75,13 @@ def proof(
         return
     settings = get_settings()
     document = prove(settings, _chosen(config, source), leaves=leaves, quiet=as_json)
-    path = out or settings.home / "proofs" / f"{document['made_at'].replace(':', '')[:17]}.json"
-    write_document(path, document)
+    if out is None:
+        path = write_proof(settings.home, document["made_at"].replace(":", "")[:17], document)
+    else:
+        path = out
+        write_document(path, document)
     if html is not None:
-        html.write_text(proof_html(document), encoding="utf-8")
+        write_whole(html, proof_html(document))
     if as_json:
         print_json(document)
     else:
@@ -136,14 +139,6 @@ def scan_dagster(settings: Settings) -> list[StoreScan]:
 
     with open_dagster(home.absolute()) as instance:
         return [scan_instance(instance)]
-
-
-def write_document(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON document whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
-    draft.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
 
 
 def show_proof(document: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from video_assets.legacy.errors import ConfigurationInvalid, SourceError
 from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.processing import BatchReport, Mode, process_batch
 from video_assets.legacy.proof import make_proof
+from video_assets.legacy.proof_files import write_proof
 from video_assets.legacy.resurrection import askable
 from video_assets.legacy.signing import SigningKeyUnusable, load_signing_key
 from video_assets.pipeline import legacy_reports
@@ -172,7 +173,7 @@ def legacy_proof(context: dg.AssetExecutionContext, services: ServicesParam) -> 
         )
     except (SourceError, SigningKeyUnusable) as exc:
         raise failure(source.name, str(exc), "Put that right and materialise the partition again.") from None
-    path = legacy_reports.keep_proof(services.settings.home, source.name, document)
+    path = write_proof(services.settings.home, source.name, document).absolute()
     part = document["sources"][0]
     return dg.MaterializeResult(
         metadata=legacy_reports.proof_metadata(document, path),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -156,13 +154,3 @@ def columns_table(part: Mapping[str, Any]) -> str:
         for column, counts in table["columns"].items()
     ]
     return "\n".join(lines)
-
-
-def keep_proof(home: Path, source: str, document: Mapping[str, Any]) -> Path:
-    """Write the newest proof of a source to ``home/proofs/{source}.json``, whole or not at all."""
-    path = home / "proofs" / f"{source}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
-    draft.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
-    os.replace(draft, path)
-    return path.absolute()
