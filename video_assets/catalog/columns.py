@@ -84,9 +84,12 @@ def storable(value: str) -> str:
 def dump_json(value: Any) -> str:
     """``value`` as JSON that PostgreSQL takes too: NaN and the infinities become null."""
     try:
-        return json.dumps(value, allow_nan=False)
+        return _encode(value)
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False)
+        return _encode(_finite(value))
+
+
+_encode = json.JSONEncoder(allow_nan=False).encode  # json.dumps would make one for each value
 
 
 def _finite(value: Any) -> Any:

@@ -45,15 +45,10 @@ def as_driver_takes(staged: Table, rows: list[Row], dialect: Dialect) -> list[Ro
 
     In that order two writers of the same rows wait for each other instead of deadlocking.
     """
-    processors = _processors(staged, [column.name for column in staged.c], dialect)
-    ready = []
-    for row in sorted(rows, key=itemgetter(0)):
-        values = list(row)
-        for number, processor in processors:
-            if values[number] is not None:
-                values[number] = processor(values[number])
-        ready.append(tuple(values))
-    return ready
+    columns: list[Sequence[Any]] = list(zip(*sorted(rows, key=itemgetter(0)), strict=True))
+    for number, processor in _processors(staged, [column.name for column in staged.c], dialect) if rows else ():
+        columns[number] = [None if value is None else processor(value) for value in columns[number]]
+    return list(zip(*columns, strict=True))
 
 
 def _processors(table: Table, names: Sequence[str], dialect: Dialect) -> list[tuple[int, Callable[[Any], Any]]]:
@@ -146,6 +141,17 @@ def _escaped(value: str) -> str:
     return _ESCAPED.sub(lambda match: _ESCAPES[match.group()], value)
 
 
+def _as_text(values: Sequence[Any]) -> Sequence[str]:
+    """The values of one column in the text format of COPY."""
+    try:
+        together = "".join(values)
+    except TypeError:  # not all of them are text
+        values = [_NULL if value is None else str(value) for value in values]
+        together = "".join(values)
+    # One look at all of them: hardly any column holds what has to be escaped.
+    return [_escaped(text) for text in values] if any(each in together for each in _ESCAPES) else values
+
+
 def _copy(connection: Connection, statement: str, rows: list[Row], common: Row) -> None:
     """Send rows in the text format of COPY, https://www.postgresql.org/docs/current/sql-copy.html.
 
@@ -153,19 +159,13 @@ def _copy(connection: Connection, statement: str, rows: list[Row], common: Row) 
     """
     import psycopg2
 
-    lines = []
+    columns = [_as_text(values) for values in zip(*rows, strict=True)]
     end = "".join(f"\t{_escaped(str(value))}" for value in common) + "\n"
-    for row in rows:
-        values = [_NULL if value is None else str(value) for value in row]
-        line = "\t".join(values)
-        if "\\" in line or "\n" in line or "\r" in line or line.count("\t") >= len(values):
-            line = "\t".join([_escaped(value) for value in values])
-        lines.append(line)
-        lines.append(end)
+    lines = end.join([*map("\t".join, zip(*columns, strict=True)), ""])
     raw: Any = connection.connection
     try:
         with raw.cursor() as cursor:
-            cursor.copy_expert(f"{statement} WITH (NULL '{_NULL}')", io.StringIO("".join(lines)))
+            cursor.copy_expert(f"{statement} WITH (NULL '{_NULL}')", io.StringIO(lines))
     except psycopg2.Error as exc:
         # Past SQLAlchemy, its error classes have to be put on by hand: the catalog explains them to people.
         raise DBAPIError.instance(

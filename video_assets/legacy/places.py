@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +27,7 @@ def tokens(pointer: str) -> list[str]:
 _PLAIN_POINTER = re.compile(r"(?:/[A-Za-z0-9_.\- ]{0,24})*")
 
 
+@lru_cache(maxsize=1024)
 def kept_pointer(pointer: str | None) -> str:
     """A pointer as it may be stored and shown: a key of the document can be a URL or hold a token itself."""
     if pointer is None:
@@ -78,13 +79,16 @@ def at(document: Any, pointer: str) -> Any:
 class RowPlaces:
     """The values of one row by place. JSON is parsed once, when it is first asked for."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
+    def __init__(self, names: Sequence[str], row: Sequence[Any]) -> None:
+        self._names, self._row = names, row
+        self._values: dict[str, Any] | None = None
         self._documents: dict[str, Any] = {}
 
     def get(self, place: str, pointer: str = "") -> Any:
         """What stands at ``place``, ``*`` bound to ``pointer``; None when nothing does. Never raises."""
         name, hash_mark, rule = place.partition("#")
+        if self._values is None:  # most sources never ask
+            self._values = dict(zip(self._names, self._row, strict=True))
         value = self._values.get(name)
         if not hash_mark or value is None:
             return value
