@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import random
+import re
 import sys
 import time
 import traceback
@@ -36,7 +38,10 @@ PERMANENT = (
     "https://v.io/a",
     "https://media.example.com/v/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.mp4",
 )
+PHP_STRING = 's:N:"'
+"""The beginning of a PHP string whose length is still to be told."""
 PIECES = (
+    PHP_STRING,
     "https://",
     "https:\\/\\/",
     "https%3A%2F%2F",
@@ -97,6 +102,8 @@ PIECES = (
     "'",
     ")",
     "](",
+    "é/x=eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjQxMDI0NDQ4MDB9.c2lnbmF0dXJl",
+    "https://u:passw0rd99@h.example.com/é.mp4",
     "é",
     "\ud83c",
     "。",
@@ -121,7 +128,24 @@ def _document(data: bytes) -> str:
     while provider.remaining_bytes() and len(parts) < 60:
         choice = provider.ConsumeIntInRange(0, len(PIECES) + 7)
         parts.append(PIECES[choice] if choice < len(PIECES) else provider.ConsumeUnicode(4))
-    return "".join(parts)
+    text = "".join(parts)
+    return _with_lengths(text, sum(data)) if PHP_STRING in text else text
+
+
+def _with_lengths(text: str, seed: int) -> str:
+    """``text`` with lengths for its PHP strings that are right, or nearly so, before or after a replacement."""
+    before, _, behind = text.rpartition(PHP_STRING)
+    choice = random.Random(seed)
+    ends = [match.start() for match in re.finditer('"(?:;|$)', behind)] or [len(behind)]
+    inside = behind[: choice.choice(ends[:4])]
+    if choice.random() < 0.7:
+        new = choice.choice(PERMANENT)
+        for finding in find(inside):
+            inside = inside.replace(finding.url, new)
+    length = len(inside) if choice.random() < 0.5 else len(inside.encode("utf-8", "replace"))
+    length = max(length + choice.choice((0, 0, 0, 0, 1, -1)), 0)
+    done = f'{before}s:{length}:"{behind}'
+    return _with_lengths(done, seed + 1) if PHP_STRING in before else done
 
 
 def _check(content: Any) -> None:

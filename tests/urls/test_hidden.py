@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -37,6 +38,17 @@ HIDING = {
         'https:&#x2f;&#x2f;:passw0rd99@/"&#x2f;/a.mp4?X-Amz-Algorithm=3600&X-Amz-Signature=,url\n,<![CDATA['
     ),
     "the length of a PHP string behind a quote": f"{CREDENTIAL}'s:75:\"/_jwt={JWT}<![CDATA[\n'\";",
+    "a length of PHP that the replacement makes right": (
+        f'x s:107:"\u00e9/x={JWT}\\i:0;https://u:passw0rd99@cdn.e.com/\u00e9.mp4";}}'
+    ),
+    "a length that hides the next one while it is right by luck": (
+        'a:1:{i:0;s:109:"\nhttps:\\/\\/u:passw0rd99@e.com\\/as:71:"s:97:"'
+        f'\u00e9/x={JWT}";"}}";}}>{TEMPORARY}";"id,url\n1,";'
+    ),
+    "a path that takes in the length of the next string": (
+        's:269:"s:240:"<img src="ps://:9@2"a":ps:\\/\\/:p@"""&sol;_jwt='
+        f'{JWT}&sol;s:110:"s:5:";;\n?????\t;|?\u00e9/x={JWT}{{"a":%26""&sol;\\"a:1:{{s:3:"url"'
+    ),
     "a first word without its query may have blanks in its path": json.dumps(
         [f"https://h.example/x?_jwt={JWT} y?_jwt={JWT}"]
     ),
@@ -180,6 +192,57 @@ def test_the_same_holds_for_such_pieces_inside_a_format(pieces: list[str], form:
         )
     else:
         check("\n".join(pieces))
+
+
+@st.composite
+def php_with_lengths_nearly_right(draw: st.DrawFn, depth: int = 2) -> str:
+    """Text with PHP strings whose lengths fit, or nearly, what they hold before or after a replacement."""
+    inner = "".join(
+        draw(st.lists(PHP_PIECES | php_with_lengths_nearly_right(depth - 1) if depth else PHP_PIECES, max_size=6))
+    )
+    measured = inner
+    if draw(st.booleans()):
+        new = draw(st.sampled_from(REPLACEMENTS))
+        for finding in find(inner):
+            measured = measured.replace(finding.url, new)
+    measured = measured[: draw(st.sampled_from([None, *(match.start() for match in re.finditer('"', measured))]))]
+    length = draw(st.sampled_from([len(measured), len(measured.encode())])) + draw(st.sampled_from([0, 0, 1, -1]))
+    around = draw(st.sampled_from(["", "x ", "a:1:{i:0;", CREDENTIAL]))
+    return f's:{length}:"{inner}";' if depth else f'{around}s:{length}:"{inner}";'
+
+
+PHP_PIECES = st.sampled_from(
+    [
+        *(
+            f"/x={JWT}",
+            f"\u00e9/x={JWT}",
+            f"https://e.com/a?t={JWT}",
+            "https://u:passw0rd99@cdn.e.com/\u00e9.mp4",
+        ),
+        *(TEMPORARY, "https:\\/\\/u:passw0rd99@e.com\\/a", 's:5:"hello";', 'C:3:"Foo":50:{', "a:1:{", "i:0;"),
+        *"\u00e9\\'\",;\n<>{}() ",
+        *('";', '""', '{"a":"', '"}', "&#x2f;", '<a href="', "id,url\n1,"),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(php_with_lengths_nearly_right())
+def test_the_same_holds_when_the_lengths_of_php_strings_are_nearly_right(document: str) -> None:
+    check(document)
+    check(json.dumps([document]))
+
+
+def test_a_wrong_length_of_php_is_nobodys_business() -> None:
+    document = f's:7:"{CREDENTIAL}";'
+    assert replace(document, {CREDENTIAL: PERMANENT}) == f's:7:"{PERMANENT}";'
+
+
+def test_a_length_that_counts_characters_goes_on_counting_them() -> None:
+    new = "https://h.example/\u00e4\u00f6.mp4"
+    text = f"\u00e9\u00e9 {CREDENTIAL}"
+    document = f's:{len(text)}:"{text}";'
+    assert replace(document, {CREDENTIAL: new}) == f's:{3 + len(new)}:"\u00e9\u00e9 {new}";'
 
 
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from video_assets.urls.classify import classify
 from video_assets.urls.documents.encodings import ByteOffsets, DecodedBytes, decode_bytes
-from video_assets.urls.documents.hidden import Place, hides_nothing, in_order, places, wanted_places
+from video_assets.urls.documents.hidden import Place, in_order, nothing_hides, places, wanted_places
 from video_assets.urls.documents.views import Edit, View, apply_edits
 from video_assets.urls.find import Finding, may_contain
 
@@ -136,8 +136,8 @@ def _choose(
         is_complete = len(chosen) == wanted
     else:
         seen = {place.candidate.url for place, _ in chosen}
-        is_complete = all(hides_nothing(place) for place, _ in chosen) and (
-            len(seen) == len(by_url) or all(map(hides_nothing, places(root, content_type)))
+        is_complete = nothing_hides([place for place, _ in chosen]) and (
+            len(seen) == len(by_url) or nothing_hides(list(places(root, content_type)))
         )
     if not is_complete:
         found = wanted_places(root, content_type, lambda url: not classify(url).is_persistable)

@@ -3,23 +3,30 @@
 A URL can be the reason why the text around it is read as it is: it makes its lines look like CSV, or it reaches
 over the quote or the bracket without which the next word is no URL. When it is replaced, what was hidden appears.
 So a document is looked at again with a plain URL in the place of each found one, until nothing new is seen.
+
+The length of that plain URL is nobody's: where a PHP string around it has a wrong length, which may be right with
+another URL, the document is also looked at with that length put right.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from video_assets.urls.documents.codecs import HTML
+from video_assets.urls.documents.php_spans import may_be_undecided, undecided_strings
 from video_assets.urls.documents.reader import locate
 from video_assets.urls.documents.text_spans import Candidate
-from video_assets.urls.documents.views import Edit, View, apply_edits
+from video_assets.urls.documents.views import Edit, View, apply_edits, byte_length
 
-MAX_LOOKS = 8
+_FEWEST_LOOKS = 8
 """Nothing but a text made for it hides URLs behind hidden URLs so often; this keeps the cost of one linear."""
-_STAND_IN = "https://replaced.example.com/a.mp4"
+_CHARACTERS_LOOKED_AT = 100_000
+"""A short text may be looked at more often, until this much was read."""
+_STAND_INS = tuple(f"https://replaced.example.com/{'a' * length}.mp4" for length in (1, 15, 300))
 _PLAIN = re.compile(r"https?://[A-Za-z0-9\-._~/?#@:$+=%&]*[A-Za-z0-9\-_/]")
 _STABLE = frozenset({"json", "html"})
 _MARKUP = re.compile(r"\s*+<")
@@ -86,50 +93,94 @@ def _is_escaped_by_what_stays(view: View) -> bool:
     return True
 
 
+def nothing_hides(found: Collection[Place]) -> bool:
+    """True when no other URL can appear once all of ``found`` are replaced by plain URLs."""
+    return all(map(hides_nothing, found)) and not _stand_beside_lengths(found)
+
+
+def _stand_beside_lengths(found: Iterable[Place]) -> bool:
+    """True when the length of what comes in the place of ``found`` may make something a PHP string, or none."""
+    views: dict[int, View] = {}
+    for place in found:
+        view: View | None = place.candidate.view
+        while view is not None and id(view) not in views:
+            views[id(view)] = view
+            view = view.parent
+    return any(may_be_undecided(view.text) for view in views.values())
+
+
 def wanted_places(root: View, content_type: str | None, is_wanted: Callable[[str], bool]) -> list[Place]:
     """Every wanted URL of the document and every one that appears when those are replaced, in order.
 
     They do not overlap: what appears around the place of found ones, because they and their surroundings have
     become one URL, comes instead of them.
     """
-    found = more = _wanted(root, content_type, is_wanted)
-    if all(map(hides_nothing, found)):
+
+    def wanted(of: Iterable[Place]) -> list[Place]:
+        return list(apart(place for place in of if is_wanted(place.candidate.url)))
+
+    found = wanted(places(root, content_type))
+    if nothing_hides(found):
         return found
-    for _ in range(MAX_LOOKS):
-        try:
-            draft = _Draft(root, more)
-        except ValueError:  # a PHP length that counts bytes in one reading and characters in the other
-            break
-        found = more
-        appeared = [
-            draft.original(place.candidate) for place in _wanted(View(draft.text), content_type, is_wanted)
-        ]
+    looks = max(_FEWEST_LOOKS, _CHARACTERS_LOOKED_AT // len(root.text))
+    while True:
+        drafts: Iterable[_Draft] = [_Draft(root, _edits(found, _STAND_INS[0]))]
+        if _stand_beside_lengths(found):
+            drafts = _drafts_of_lengths(root, found, content_type)
+        appeared: list[Place] = []
+        for draft in islice(drafts, looks):
+            looks -= 1
+            appeared += map(draft.original, wanted(places(draft.view, content_type)))
         more = list(apart(in_order([*found, *appeared])))
         if _spans(more) == _spans(found):
-            break
-    return found
+            return found
+        try:
+            apply_edits(root, _edits(more, _STAND_INS[0]))
+        except ValueError:  # one text read in two ways, and both want to write over the same characters
+            return found
+        found = more
+        if looks <= 0:
+            return found
 
 
 def _spans(of: list[Place]) -> list[tuple[int, int]]:
     return [(place.start, place.end) for place in of]
 
 
-def _wanted(root: View, content_type: str | None, is_wanted: Callable[[str], bool]) -> list[Place]:
-    return list(apart(place for place in places(root, content_type) if is_wanted(place.candidate.url)))
+def _edits(found: Iterable[Place], new: str) -> dict[View, list[Edit]]:
+    edits: dict[View, list[Edit]] = {}
+    for place in found:
+        candidate = place.candidate
+        edits.setdefault(candidate.view, []).append(Edit(candidate.start, candidate.end, new))
+    return edits
+
+
+def _drafts_of_lengths(root: View, found: list[Place], content_type: str | None) -> Iterator[_Draft]:
+    """Drafts with stand-ins of several lengths: with one alone a length could be right by luck, and hide."""
+    for stand_in in _STAND_INS:
+        draft = _Draft(root, _edits(found, stand_in))
+        yield draft
+        yield from _with_lengths_put_right(draft, content_type)
+
+
+def _with_lengths_put_right(draft: _Draft, content_type: str | None) -> Iterator[_Draft]:
+    """``draft`` with each PHP length put right that is wrong and would be right with other URLs in it."""
+    for view, stand_ins in draft.stand_ins_by_view(content_type):
+        for span in undecided_strings(view.text, stand_ins):
+            length = str(byte_length(view.text[span.start : span.end]))
+            edits = {view: [Edit(span.length_start, span.length_end, length)]}
+            yield _Draft(draft.view, edits, earlier=draft)
 
 
 class _Draft:
-    """``text`` is the document ``root`` with a stand-in for each of ``found``."""
+    """``view`` is the document ``root``, which may be an ``earlier`` draft, with ``edits`` made."""
 
-    def __init__(self, root: View, found: list[Place]) -> None:
-        edits: dict[View, list[Edit]] = {}
-        for place in found:
-            candidate = place.candidate
-            edits.setdefault(candidate.view, []).append(Edit(candidate.start, candidate.end, _STAND_IN))
+    def __init__(self, root: View, edits: dict[View, list[Edit]], *, earlier: _Draft | None = None) -> None:
         self._root = root
+        self._earlier = earlier
         self._edits = apply_edits(root, edits)
         self._starts: list[int] = []
-        """Where each edit's new text begins in ``text``."""
+        """Where each edit's new text begins in ``view``."""
         pieces: list[str] = []
         position = length = 0
         for edit in self._edits:
@@ -138,14 +189,38 @@ class _Draft:
             pieces += (root.text[position : edit.start], edit.new)
             length += len(edit.new)
             position = edit.end
-        self.text = "".join([*pieces, root.text[position:]])
+        self.view = View("".join([*pieces, root.text[position:]]))
 
-    def original(self, candidate: Candidate) -> Place:
-        """The candidate as it stands in the document itself, with all of what stood in its stand-ins' places."""
+    def stand_ins_by_view(self, content_type: str | None) -> Iterator[tuple[View, list[tuple[int, int]]]]:
+        """The views of the URLs of ``view`` in which new texts stand, and where in them, in order."""
+        spans: dict[int, set[tuple[int, int]]] = {}
+        views: dict[int, View] = {}
+        for place in places(self.view, content_type):
+            for index in range(*self._near(place)):
+                start = self._starts[index]
+                end = start + len(self._edits[index].new)
+                view: View | None = place.candidate.view
+                while view is not None:
+                    views[id(view)] = view
+                    spans.setdefault(id(view), set()).add((view.from_root(start), view.from_root(end)))
+                    view = view.parent
+        for key, view in views.items():
+            yield view, sorted(spans[key])
+
+    def _near(self, place: Place) -> tuple[int, int]:
+        """The first and last but one of the edits which ``place`` touches."""
+        first = bisect_right(self._starts, place.start) - 1
+        if first < 0 or self._starts[first] + len(self._edits[first].new) <= place.start:
+            first += 1
+        return first, bisect_left(self._starts, place.end)
+
+    def original(self, place: Place) -> Place:
+        """The place as it is in the document itself, with all of what stood in its stand-ins' places."""
+        candidate = place.candidate
         view = self._original_view(candidate.view)
-        start, end = candidate.view.to_root(candidate.start, candidate.end)
-        start, end = self._before(start), self._behind(end)
-        return Place(start, end, Candidate(view, view.from_root(start), view.from_root(end)))
+        start, end = self._before(place.start), self._behind(place.end)
+        original = Place(start, end, Candidate(view, view.from_root(start), view.from_root(end)))
+        return original if self._earlier is None else self._earlier.original(original)
 
     def _original_view(self, view: View) -> View:
         if view.parent is None:
@@ -159,7 +234,7 @@ class _Draft:
         return view.moved(parent, moved)
 
     def _before(self, position: int) -> int:
-        """Where ``text[position]`` stood; within a stand-in, where what it stands for began."""
+        """Where ``view.text[position]`` stood; within a stand-in, where what it stands for began."""
         index = bisect_right(self._starts, position) - 1
         if index < 0:
             return position

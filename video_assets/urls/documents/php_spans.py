@@ -2,19 +2,28 @@
 
 The lengths count bytes. A string is believed only when its closing quote stands where its length says, so the
 same search is safe on any text: sessions (``key|a:1:{...}``), fragments and cut-off values included.
+A wrong length is not the end of it: once a URL behind it has another length, it may be right.
 Source: php_var_serialize, https://www.php.net/manual/en/function.serialize.php
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from video_assets.urls.documents.views import byte_length
 
 _HEAD = re.compile(r'(?<![A-Za-z0-9_])(?:s:([0-9]{1,10}):"|C:[0-9]{1,4}:"[\w\\]{1,255}":([0-9]{1,10}):\{)')
+_LENGTH = re.compile(r'[sC]:[0-9]{1,10}:"')
+_STRING_END = re.compile(r'"(?:;|\Z)')
+_OBJECT_END = re.compile(r"\}")
+_LONGEST_URL = 4096
+"""Characters of what may come in the place of a URL."""
+_MOST_ENDS = 64
+"""Quotes that may end one string."""
 _STRIDE = 256
 
 
@@ -28,6 +37,8 @@ class PhpSpan:
     end: int
     length_start: int
     length_end: int
+    counts_bytes: bool = True
+    """False when its length was written by a tool that counts characters."""
 
 
 class _ByteOffsets:
@@ -66,27 +77,72 @@ class _ByteOffsets:
 
 def php_strings(text: str) -> Iterator[PhpSpan]:
     """The outermost PHP strings and custom objects of ``text``, in order."""
-    offsets: _ByteOffsets | None = None
-    position = 0
-    while match := _HEAD.search(text, position):
-        if offsets is None:
-            offsets = _ByteOffsets(text)
-        is_string = match.group(1) is not None
-        group = 1 if is_string else 2
-        count = int(match.group(group))
-        start = match.end()
-        position = start
-        for end in (offsets.after(start, count), start + count):  # the second: written by a byte-blind tool
-            if end is None or end > len(text):
-                continue
-            if text[end : end + 1] == ('"' if is_string else "}") and (
-                not is_string or text[end + 1 : end + 2] in {";", ""}
-            ):
-                yield PhpSpan(match.start(), start, end, match.start(group), match.end(group))
-                position = end
-                break
+    for _, span in _heads(text):
+        if span is not None:
+            yield span
 
 
 def looks_like_php(text: str) -> bool:
     """True when ``text`` holds at least one well-formed PHP string."""
     return ':"' in text and next(php_strings(text), None) is not None
+
+
+def _heads(text: str) -> Iterator[tuple[re.Match[str], PhpSpan | None]]:
+    """What begins like a string outside of the strings before it, and the string, when its length is right."""
+    offsets: _ByteOffsets | None = None
+    position = 0
+    while match := _HEAD.search(text, position):
+        if offsets is None:
+            offsets = _ByteOffsets(text)
+        count = int(match[_length_group(match)])
+        start = match.end()
+        span: PhpSpan | None = None
+        for counts_bytes, end in ((True, offsets.after(start, count)), (False, start + count)):
+            if end is not None and _end_of(match).match(text, end):
+                length_start, length_end = match.span(_length_group(match))
+                span = PhpSpan(match.start(), start, end, length_start, length_end, counts_bytes)
+                break
+        position = start if span is None else span.end
+        yield match, span
+
+
+def _length_group(head: re.Match[str]) -> int:
+    return 2 if head[1] is None else 1
+
+
+def _end_of(head: re.Match[str]) -> re.Pattern[str]:
+    return _OBJECT_END if head[1] is None else _STRING_END
+
+
+def may_be_undecided(text: str) -> bool:
+    """False when no string begins in ``text``, or the length of each is right and counts bytes."""
+    return _LENGTH.search(text) is not None and any(
+        span is None or not (span.counts_bytes or text.isascii()) for _, span in _heads(text)
+    )
+
+
+def undecided_strings(text: str, changing: Sequence[tuple[int, int]]) -> Iterator[PhpSpan]:
+    """The PHP strings whose length is wrong, and may be right when ``changing`` parts of them get another length.
+
+    ``changing`` are spans of ``text``, in order and apart. The same beginning comes once for each of its possible
+    ends, the nearest first. A length that counts characters is one that may come to count bytes.
+    """
+    for head, span in _heads(text):
+        if span is not None and (span.counts_bytes or text.isascii()):
+            continue
+        length_start, length_end = head.span(_length_group(head))
+        count, start = int(text[length_start:length_end]), head.end()
+        first = behind = bisect_left(changing, (start, start))
+        if first == len(changing):
+            return
+        changed = 0
+        for closing in islice(_end_of(head).finditer(text, changing[first][1]), _MOST_ENDS):
+            end = closing.start()
+            while behind < len(changing) and changing[behind][1] <= end:
+                changed += changing[behind][1] - changing[behind][0]
+                behind += 1
+            if end - start - changed > count:
+                break
+            longest = 4 * (end - start) + _LONGEST_URL * (behind - first)
+            if count <= longest and (span is None or span.end != end):
+                yield PhpSpan(head.start(), start, end, length_start, length_end)

@@ -121,7 +121,14 @@ def _read_php(view: View) -> Iterator[Candidate]:
         yield from candidates(view, position, span.head)
         if may_contain(text[span.start : span.end]):
             yield from _read(
-                PhpString(view, span.start, span.end, length_start=span.length_start, length_end=span.length_end)
+                PhpString(
+                    view,
+                    span.start,
+                    span.end,
+                    length_start=span.length_start,
+                    length_end=span.length_end,
+                    counts_bytes=span.counts_bytes,
+                )
             )
         position = span.end
     yield from candidates(view, position, len(text))

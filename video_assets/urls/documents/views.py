@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from video_assets.urls.documents.codecs import Codec
 
@@ -24,6 +23,8 @@ class Edit:
     start: int
     end: int
     new: str
+    is_length: bool = False
+    """Only keeps the length of a string right; needless where something else is put in its place."""
 
     def __repr__(self) -> str:
         return f"Edit(start={self.start}, end={self.end}, new=<{len(self.new)} characters hidden>)"
@@ -177,6 +178,7 @@ class View:
                 self.outwards(edit.start),
                 self.outwards(edit.end),
                 edit.new if self.codec is None else self._respell(self.codec, edit),
+                edit.is_length,
             )
             for edit in edits
         ]
@@ -215,31 +217,42 @@ class View:
 
 
 class PhpString(View):
-    """The inside of ``s:12:"..."``: an edit inside also corrects the byte length in front."""
+    """The inside of ``s:12:"..."``: an edit inside also corrects the length in front."""
 
-    def __init__(self, parent: View, start: int, end: int, *, length_start: int, length_end: int) -> None:
+    def __init__(
+        self, parent: View, start: int, end: int, *, length_start: int, length_end: int, counts_bytes: bool
+    ) -> None:
         super().__init__(parent.text[start:end], parent=parent, start=start, end=end, layer="php", is_value=True)
         self._length_start = length_start
         self._length_end = length_end
+        self._counts_bytes = counts_bytes
+
+    def _length(self, text: str) -> int:
+        return byte_length(text) if self._counts_bytes else len(text)
 
     def moved(self, parent: View, to: Callable[[int], int]) -> View:
-        """The same string elsewhere, with its length."""
-        return PhpString(
+        """The same string elsewhere. Only a value there when its length is wrong there: nothing to keep right."""
+        there = PhpString(
             parent,
             to(self.start),
             to(self.end),
             length_start=to(self._length_start),
             length_end=to(self._length_end),
+            counts_bytes=self._counts_bytes,
         )
+        stated = parent.text[there._length_start : there._length_end]
+        if stated.isdecimal() and int(stated) == there._length(there.text):
+            return there
+        return View.inside(parent, there.start, there.end, layer="php", is_value=True)
 
     def lift(self, edits: list[Edit]) -> list[Edit]:
         """The same edits one layer out, with the length that is right after them."""
         assert self.parent is not None
-        grown = sum(byte_length(edit.new) - byte_length(self.text[edit.start : edit.end]) for edit in edits)
+        grown = sum(self._length(edit.new) - self._length(self.text[edit.start : edit.end]) for edit in edits)
         lifted = super().lift(edits)
         if grown:
             length = int(self.parent.text[self._length_start : self._length_end]) + grown
-            lifted.insert(0, Edit(self._length_start, self._length_end, str(length)))
+            lifted.insert(0, Edit(self._length_start, self._length_end, str(length), is_length=True))
         return lifted
 
 
@@ -298,9 +311,19 @@ def apply_edits(root: View, edits: dict[View, list[Edit]]) -> list[Edit]:
         for view, view_edits in pending.pop(depth, {}).items():
             assert view.parent is not None
             outer = pending.setdefault(depth - 1, {}).setdefault(view.parent, [])
-            outer.extend(view.lift(sorted(view_edits, key=lambda edit: (edit.start, edit.end))))
-    result = sorted(pending.get(0, {}).get(root, []), key=lambda edit: (edit.start, edit.end))
-    for before, after in pairwise(result):
-        if after.start < before.end:
-            raise ValueError("two replacements overlap")
+            outer.extend(view.lift(_in_order(view_edits)))
+    return _in_order(pending.get(0, {}).get(root, []))
+
+
+def _in_order(edits: list[Edit]) -> list[Edit]:
+    """The edits by their places, without the lengths in whose place something else is put."""
+    result: list[Edit] = []
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        while result and edit.start < result[-1].end:
+            if edit.is_length:
+                break
+            if not result.pop().is_length:
+                raise ValueError("two replacements overlap")
+        else:
+            result.append(edit)
     return result
