@@ -327,6 +327,31 @@ def test_bringing_files(make_scene: Callable[[str], Scene], database: str) -> No
     assert sum(moment.startswith("rename home/storage/") for moment in moments) == 2
 
 
+def test_another_kind_of_file_brought_after_a_kill_leaves_no_orphan(make_scene: Callable[[str], Scene]) -> None:
+    scene = make_scene("sqlite")
+    cards(scene, "sqlite")
+    scene.take(MediaState.LOST)
+    scene.brought.mkdir()
+    brought = scene.brought / "first.mp4"
+    shutil.copy(scene.video(0), brought)
+    scene.keep()
+    command = scene.command("bring")
+    with processes(command, scene.root.with_name("told.txt")) as run:
+        stored = [moment.startswith("rename home/storage/") for moment in run(0).moments].index(True) + 1
+        scene.again()
+        assert run(stored + 1).was_killed
+    shutil.copy(clip(brought.with_suffix(".mov"), width=64, height=48), brought)
+    brought.with_suffix(".mov").unlink()
+    with scene.services() as services:
+        with services.catalog.write() as session:
+            session.execute(update(Lease).values(expires_at=LONG_AGO))
+            [before] = [item.key for item in services.storage.list()]
+        assert perform(command, services) == []
+        scene.left(services)
+        [after] = [item.key for item in services.storage.list()]
+    assert (before[-4:], after[-4:]) == (".mp4", ".mov")
+
+
 # -- documents of a folder --------------------------------------------------------------------------------------
 
 
