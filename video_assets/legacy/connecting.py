@@ -301,6 +301,9 @@ def _sqlite_engine(url: URL, name: str, reading: Reading, *, for_writing: bool) 
         connection.text_factory = _keep_every_byte
         if not for_writing:
             connection.execute("PRAGMA query_only=ON")
+        else:
+            # SQLite leaves foreign keys alone unless it is asked: what refers to a row must not lose it.
+            connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:

@@ -194,9 +194,12 @@ def literal(dialect: str, value: Value) -> str:
         case int():
             return str(value.data)
     text = str(value.data)
-    if dialect == "sqlite" and ("\x00" in text or not _is_plain(text)):
+    if dialect == "sqlite" and not _is_plain(text):
         return f"CAST(X'{value.raw().hex()}' AS TEXT)"
     quoted = text.replace("'", "''")
+    if dialect == "sqlite" and "\x00" in text:
+        # A file cannot hold it in a literal, and bytes would mean something else in a database of UTF-16.
+        return f"('{quoted}')".replace("\x00", "' || char(0) || '")
     if dialect == "mysql":
         quoted = quoted.replace("\\", "\\\\").replace("\x00", "\\0").replace("\x1a", "\\Z")
     return f"'{quoted}'"

@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    LargeBinary,
     Select,
     Text,
     and_,
@@ -187,15 +188,15 @@ class TableShape:
         """The condition for rows behind a key."""
         columns = [source.c[name] for name in self.key]
         if len(columns) == 1:
-            return columns[0] > literal(after[0])  # type: ignore[no-any-return]
+            return columns[0] > self._given(after[0])  # type: ignore[no-any-return]
         if self.dialect != "mysql":
-            return tuple_(*columns) > tuple_(*(literal(value) for value in after))
+            return tuple_(*columns) > tuple_(*(self._given(value) for value in after))
         # MySQL uses an index for a row comparison only when it is written out.
         return or_(
             *(
                 and_(
-                    *(columns[i] == literal(after[i]) for i in range(number)),
-                    columns[number] > literal(after[number]),
+                    *(columns[i] == self._given(after[i]) for i in range(number)),
+                    columns[number] > self._given(after[number]),
                 )
                 for number in range(len(columns))
             )
@@ -210,7 +211,16 @@ class TableShape:
 
     def is_row(self, source: Any, key: Key) -> ColumnElement[bool]:
         """The condition for one row."""
-        return and_(*(source.c[name] == literal(value) for name, value in zip(self.key, key, strict=True)))
+        return and_(*(source.c[name] == self._given(value) for name, value in zip(self.key, key, strict=True)))
+
+    def _given(self, value: Any) -> ColumnElement[Any]:
+        """A key's value in a statement. The driver of SQLite takes no text that is no Unicode; as bytes it is."""
+        if self.dialect == "sqlite" and isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return cast(literal(value.encode("utf-8", "surrogateescape"), LargeBinary()), Text)
+        return literal(value)
 
     def as_text(self, place: ColumnElement[Any]) -> ColumnElement[Any]:
         """A JSON or array column as the text that the database shows: what a rewrite compares, byte for byte."""
@@ -245,8 +255,13 @@ def look_at(database: SourceDatabase, config: Table, *, to_rewrite: bool = True)
                 "rows apart, so it cannot be rewritten: name other columns, key = [...], or leave it out of the "
                 "columns"
             )
+        # In SQLite even a primary key may be NULL.
+        entries = inspector.get_columns(*split_name(config.name))
+        nullable = {entry["name"] for entry in entries if entry["nullable"]}
+        if nullable & set(shape.key):
+            _refuse_nulls(database, connection, shape)
         if not shape.key_is_proven:
-            _prove_key(database, connection, shape)
+            _refuse_doubles(database, connection, shape)
         return shape
 
 
@@ -301,15 +316,13 @@ def _key(
         return key, True
     if is_view:
         return key, False
-    nullable = {entry["name"] for entry in inspector.get_columns(name, schema) if entry["nullable"]}
     unique = [set(entry["column_names"]) for entry in inspector.get_unique_constraints(name, schema)]
     unique += [
         {each for each in entry["column_names"] if each is not None}
         for entry in inspector.get_indexes(name, schema)
         if entry["unique"] and not entry.get("dialect_options", {}).get("postgresql_where")
     ]
-    proven = any(each and each <= set(key) for each in unique) and not nullable & set(key)
-    return key, proven
+    return key, any(each and each <= set(key) for each in unique)
 
 
 def _no_key(database: SourceDatabase, config: Table, *, is_view: bool, columns: Sequence[str]) -> str:
@@ -324,22 +337,29 @@ def _no_key(database: SourceDatabase, config: Table, *, is_view: bool, columns: 
     return f"source {database.name!r}: the {what} {config.name!r} has no primary key; {remedy}"
 
 
-def _prove_key(database: SourceDatabase, connection: Connection, shape: TableShape) -> None:
+def _refuse_nulls(database: SourceDatabase, connection: Connection, shape: TableShape) -> None:
+    """Paging and comparing by a key that is NULL would pass over rows without a word."""
+    source = shape.source()
+    missing = select(literal(1)).where(or_(*(source.c[name].is_(None) for name in shape.key))).limit(1)
+    if connection.execute(missing).first() is not None:
+        rowid = (
+            ', or key = ["rowid"] as long as nobody runs VACUUM meanwhile' if database.dialect == "sqlite" else ""
+        )
+        raise NoUsableKey(
+            f"source {database.name!r}: in {shape.name!r} the key ({', '.join(shape.key)}) is NULL in some rows; "
+            f"choose columns that are always filled: key = [...]{rowid}"
+        )
+
+
+def _refuse_doubles(database: SourceDatabase, connection: Connection, shape: TableShape) -> None:
     """A declared key that no constraint guarantees is counted once: paging by a doubled key would skip rows."""
     source = shape.source()
     columns = [source.c[name] for name in shape.key]
-    called = ", ".join(shape.key)
-    missing = select(literal(1)).where(or_(*(each.is_(None) for each in columns))).limit(1)
-    if connection.execute(missing).first() is not None:
-        raise NoUsableKey(
-            f"source {database.name!r}: in {shape.name!r} the key ({called}) is NULL in some rows; choose "
-            "columns that are always filled"
-        )
     doubled = select(*columns).group_by(*columns).having(func.count() > 1).limit(1)
     if connection.execute(doubled).first() is not None:
         raise NoUsableKey(
-            f"source {database.name!r}: in {shape.name!r} several rows share one key ({called}); add columns to "
-            "the key until it tells them apart"
+            f"source {database.name!r}: in {shape.name!r} several rows share one key ({', '.join(shape.key)}); "
+            "add columns to the key until it tells them apart"
         )
 
 
