@@ -8,6 +8,7 @@ fsync also takes half of the file away, as if no more of it had been written yet
 
 from __future__ import annotations
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -133,12 +134,15 @@ def perform(command: Command, services: Services) -> list[str]:
 
 
 def _serve(command: Command, told: str, orders: Connection) -> None:
-    """Fork off one process per order, with everything loaded and nothing open, and tell how it ended."""
+    """Rehearse once; then fork off one process per order, with nothing open any more, and tell how it ended."""
     settings = Settings(_env_file=None, **command.settings)
     catalog, storage = command.catalog.open(), open_storage(settings)
     services = Services(settings, catalog, storage, Downloader(DownloadPolicy()))
+    perform(command, services)  # what is loaded and compiled now is not loaded and compiled by each process
+    catalog.close()
+    gc.freeze()
+    orders.send(0)
     while (die_at := orders.recv()) is not None:
-        catalog.close()
         child = os.fork()
         if child == 0:
             try:
@@ -201,13 +205,17 @@ class Ran:
 
 @contextmanager
 def processes(command: Command, told: Path) -> Iterator[Callable[[int], Ran]]:
-    """Gives a function that runs ``command`` in a process of its own, which dies at the moment of that number."""
+    """Gives a function that runs ``command`` in a process of its own, which dies at the moment of that number.
+
+    On entering, the command is rehearsed, which changes all it changes.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     ours, theirs = context.Pipe()
     server = context.Process(target=_serve, args=(command, str(told), theirs), daemon=True)
     server.start()
     theirs.close()
+    assert ours.recv() == 0
 
     def run(die_at: int) -> Ran:
         ours.send(die_at)

@@ -240,6 +240,8 @@ def kill_everywhere(
     scene.keep()
     command = scene.command(name)
     with processes(command, scene.root.with_name("told.txt")) as run, scene.services() as services:
+        services.catalog.close()
+        scene.again()
         undisturbed = run(0)
         assert undisturbed.code == 0
         expected = scene.left(services)
@@ -337,6 +339,7 @@ def test_another_kind_of_file_brought_after_a_kill_leaves_no_orphan(make_scene: 
     scene.keep()
     command = scene.command("bring")
     with processes(command, scene.root.with_name("told.txt")) as run:
+        scene.again()
         stored = [moment.startswith("rename home/storage/") for moment in run(0).moments].index(True) + 1
         scene.again()
         assert run(stored + 1).was_killed
@@ -409,5 +412,7 @@ def test_blobs_that_make_room(make_scene: Callable[[str], Scene], database: str,
     scene.take()
     if command == "undo":
         scene.apply()
-    moments = kill_everywhere(scene, command, before, at=commits_of("generated", "legacy_file", *LEDGER))
+    # How the bytes reach the storage is killed above, but for their way out of the table.
+    at = commits_of("generated", *LEDGER, *(["legacy_file"] if database == "sqlite" else []))
+    moments = kill_everywhere(scene, command, before, at=at)
     assert moments.count("commit of generated") == 2
