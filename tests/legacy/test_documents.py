@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +76,27 @@ def test_a_document_that_is_edited_in_the_middle_keeps_the_edit(road: Road, fold
     assert road.run(rewrite_observer=edit).findings == {"rewritten": 1}
     assert json.loads(path.read_text())["new"] is True
     assert url not in path.read_text()
+
+
+def test_a_file_system_that_cannot_flush_a_folder_does_not_hide_a_change(
+    road: Road, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = road.video("flushed or not")
+    path = folder / "a.json"
+    path.write_text(json.dumps({"url": url}))
+    before = path.read_bytes()
+    fsync = os.fsync
+
+    def of_files_only(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    road.run(Mode.RESCUE)
+    monkeypatch.setattr(os, "fsync", of_files_only)
+    assert road.run().findings == {"rewritten": 1}
+    assert undo_rewrites(road.world.services, road.source, Selection()).refused == []
+    assert path.read_bytes() == before
 
 
 def test_media_files_of_a_folder_are_stored_and_stay_where_they_are(road: Road, folder: Path) -> None:

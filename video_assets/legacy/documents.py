@@ -1,10 +1,12 @@
 """The documents of a folder source: text files whose temporary URLs are replaced in place.
 
 A file is replaced as a whole, by a rename, so a reader sees the old one or the new one. What is written first is
-a draft beside it, whose name follows from the file's, so that the draft of a killed process is found and removed;
-an undo's draft holds the old secrets. Nothing guards a file
-against a program that writes into it at the very same moment; so its bytes are compared once more right before
-the rename, and whoever edits files while a rewrite runs may lose an edit of the last milliseconds.
+a draft beside it. Its name tells whose draft it is, so that one of a killed process is found and removed: the
+draft of an undo holds the old secrets.
+
+Nothing guards a file against a program that writes into it at the very same moment; so its bytes are compared
+once more right before the rename, and whoever edits files while a rewrite runs may lose an edit of the last
+milliseconds.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -58,10 +61,11 @@ class FolderDocuments:
         """Replace one document, keeping its permissions. Raises Overtaken, RowRefused."""
         path = self._path(change.row_key)
         new = change.after[DOCUMENT_COLUMN].raw()
-        draft = _draft(path)
+        draft: Path | None = None
         try:
-            draft.unlink(missing_ok=True)
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            descriptor, name = tempfile.mkstemp(prefix=_prefix_of_drafts(path), dir=path.parent)
+            draft = Path(name)
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(new)
                 file.flush()
                 os.fsync(file.fileno())
@@ -70,19 +74,22 @@ class FolderDocuments:
             if self._content(change.row_key) != change.before[DOCUMENT_COLUMN]:
                 raise Overtaken(path.name)
             draft.replace(path)
+            draft = None
             _sync_folder(path.parent)
         except FileNotFoundError:
             raise Overtaken(path.name) from None
         except OSError as exc:
             raise RowRefused(f"{path.name} cannot be written: {exc.strerror or type(exc).__name__}") from None
         finally:
-            with suppress(OSError):
+            if draft is not None:
                 draft.unlink(missing_ok=True)
 
     def tidy(self, table: str, row_key: str) -> None:
         """Remove the draft of a writer that was killed. Raises SourceError for a key outside of the folder."""
-        with suppress(OSError):  # in a folder that takes no changes there never was one
-            _draft(self._path(row_key)).unlink(missing_ok=True)
+        path = self._path(row_key)
+        for draft in path.parent.glob(f"{_prefix_of_drafts(path)}*"):
+            with suppress(OSError):  # the folder takes no changes any more
+                draft.unlink(missing_ok=True)
 
     def _content(self, row_key: str) -> Value | None:
         path = self._path(row_key)
@@ -106,14 +113,15 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _draft(path: Path) -> Path:
-    """Where the new content of ``path`` is written. Only who holds the pen writes, so one name is enough."""
-    return path.with_name(f".video-assets-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}")
+def _prefix_of_drafts(path: Path) -> str:
+    return f".video-assets-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Flush the rename to the disk, where the file system can: the change itself is made by now."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
