@@ -33,7 +33,9 @@ _CREATED = ("created_at", "createdat", "created", "created_on", "inserted_at", "
 _CHANGED = ("updated_at", "updatedat", "updated", "modified_at", "modified", "last_modified", "changed_at")
 _NO_TEXT = (Integer, Numeric, Boolean, DateTime, Date, Time, Uuid)
 _SYSTEM_SCHEMAS = re.compile(r"information_schema|pg_.*|mysql|performance_schema|sys")
-_ROWS_AT_ONCE = 200
+_ROWS_AT_ONCE = 50
+_BYTES_AT_ONCE = 16_000_000
+"""Rows are fetched so many at a time, fewer where they turn out to be large documents."""
 _MAGIC_BYTES = 16
 _MAGIC = (
     ("video/mp4", re.compile(rb"....ftyp", re.DOTALL)),
@@ -326,10 +328,14 @@ class _Look:
     def _scan(self, connection: Connection, statements: Iterable[Any], on_progress: Progress | None) -> None:
         for statement in statements:
             result = connection.execution_options(stream_results=True).execute(statement)
-            while portion := result.fetchmany(4 if self.table.rows_read == 0 else _ROWS_AT_ONCE):
+            rows = 1
+            while portion := result.fetchmany(rows):
+                size = sum(len(value) for row in portion for value in row if isinstance(value, str | bytes))
+                fitting = _BYTES_AT_ONCE * len(portion) // max(size, 1)
+                rows = max(min(2 * rows, fitting, _ROWS_AT_ONCE), 1)
+                self.table.rows_read += len(portion)
                 for row in portion:
                     self._row(row)
-                self.table.rows_read += len(portion)
                 if on_progress is not None:
                     on_progress(self.table.name, self.table.rows_read)
         if self.table.rows is not None:

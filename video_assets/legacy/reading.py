@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Select
+from sqlalchemy import Connection, CursorResult, Select, text
 from sqlalchemy.exc import DBAPIError
 
 from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Reading
-from video_assets.legacy.connecting import SourceDatabase
+from video_assets.legacy.connecting import SourceDatabase, quote_table
 from video_assets.legacy.errors import SourceBusy
 from video_assets.legacy.tables import Key, TableShape
 
 _ROWS_AT_ONCE = 1000
 """Most rows fetched from the server-side cursor at a time."""
+_FEW_AT_ONCE = 10
+"""Most rows where any of them may be a document of megabytes, however small the ones before were."""
+_LARGE_VALUES = 1024 * 1024
+"""Bytes, compressed, that PostgreSQL keeps outside of a table's rows, from which on that is so."""
 _TEXT = frozenset((str, bytes))
 _ROWS_AT_FIRST = 4
 """Rows fetched before it is known how large they are: each may be a document of megabytes."""
@@ -93,11 +97,11 @@ def pages(
     passes ``page_megabytes``. Raises SourceError; SourceBusy only when even a small page times out.
     """
     pace = pace or Pace(database.reading)
+    at_once = _most_at_once(database, shape)
     while True:
         try:
-            page = _read(
-                database, shape.page(after, pace.rows, upto=upto, changed_since=changed_since), pace.rows
-            )
+            statement = shape.page(after, pace.rows, upto=upto, changed_since=changed_since)
+            page = _read(database, statement, pace.rows, at_once)
         except SourceBusy:
             if not pace.retreat():
                 raise
@@ -112,7 +116,20 @@ def pages(
             time.sleep(pace.pause)
 
 
-def _read(database: SourceDatabase, statement: Select[Any], limit: int) -> Page:
+def _most_at_once(database: SourceDatabase, shape: TableShape) -> int:
+    """How many rows may be fetched at a time, without knowing how large they are."""
+    if database.dialect != "postgresql" or shape.is_view:
+        return _FEW_AT_ONCE  # other drivers fetch row by row anyway
+    outside = text(
+        "SELECT sum(pg_relation_size(c.reltoastrelid)) FROM pg_class c WHERE c.reltoastrelid <> 0 AND c.oid IN "
+        "(SELECT to_regclass(:t) UNION SELECT relid FROM pg_partition_tree(to_regclass(:t)))"
+    )
+    with database.connect() as connection:
+        size = connection.execute(outside, {"t": quote_table(database.engine, shape.name)}).scalar()
+    return _FEW_AT_ONCE if (size or 0) > _LARGE_VALUES else _ROWS_AT_ONCE
+
+
+def _read(database: SourceDatabase, statement: Select[Any], limit: int, at_once: int) -> Page:
     read_at = utc_now()
     began = time.monotonic()
     most = int(database.reading.page_megabytes * 1_000_000)
@@ -129,7 +146,7 @@ def _read(database: SourceDatabase, statement: Select[Any], limit: int) -> Page:
             ended = len(portion) < asked
             if ended or size >= most:
                 break
-            asked = _fitting(rows, size, most)
+            asked = min(_fitting(rows, size, most), at_once)
             portion = _fetch(connection, result, asked)
         result.close()
     seconds = time.monotonic() - began
