@@ -175,9 +175,7 @@ class _TableReader:
         values: dict[tuple[str, str], str] = {}
         for row in rows:
             self.counts.rows += 1
-            row_key = encode_key(row[: self.search.keys])
-            if may_contain(row_key):
-                row_key = redact(row_key)  # leaves are kept and shown, and a key may be a URL itself
+            row_key = _shown_key(encode_key(row[: self.search.keys]))
             for number, entry in enumerate(self.shape.config.columns, self.search.keys):
                 text = _as_text(row[number])
                 if text is None:
@@ -203,6 +201,11 @@ class _TableReader:
                 shown = redact(text[token.start : token.end])
                 place = Remaining(self.shape.name, row_key, column, "", "unknown", "jwt", True, shown)
                 _keep(self.scan, place)
+
+
+def _shown_key(row_key: str) -> str:
+    """A row key as leaves and lists show it: a key may be a temporary URL itself."""
+    return redact(row_key) if may_contain(row_key) else row_key
 
 
 def _rewritten(source: str, table: str) -> Any:
@@ -254,7 +257,7 @@ def _count(scan: SourceScan, catalog: Catalog | None, findings: Sequence[SeenFin
             scan,
             Remaining(
                 finding.table,
-                finding.row_key,
+                _shown_key(finding.row_key),
                 finding.column,
                 finding.pointer,
                 classed,
