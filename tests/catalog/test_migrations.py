@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
-from sqlmodel import SQLModel
+from sqlalchemy import Engine, MetaData, insert, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, SQLModel
 
 from tests.catalog.building import a_generation
 from tests.catalog.conftest import MakeSettings
@@ -19,6 +21,7 @@ from video_assets.catalog import (  # legacy: its tables belong to the schema
     migrations,
     open_catalog,
 )
+from video_assets.catalog.legacy import LegacyFile
 
 TABLES = set(SQLModel.metadata.tables)
 
@@ -83,3 +86,43 @@ def test_a_migration_that_fails_in_the_middle_leaves_nothing_behind(engine: Engi
         migrations.upgrade(engine)
     assert set(inspect(engine).get_table_names()) == {"media_file"}
     assert migrations.current(engine) is None
+
+
+def test_what_an_earlier_version_found_is_kept_by_the_tables_that_are_made_anew(engine: Engine) -> None:
+    migrations.upgrade(engine, "0003")
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    file = {"source": "s", "kind": "video", "state": "pending", "evidence": {}, "attempts": 0, "refreshes": 0}
+    file |= {"facts": {}, "created_at": now, "updated_at": now}
+    place = {
+        "source": "s",
+        "table_name": "t",
+        "row_key": "[1]",
+        "column_name": "c",
+        "pointer": "",
+        "url_digest": "d",
+    }
+    finding = {**place, "redacted": "r", "carries_jwt": True, "context": {}, "state": "pending"}
+    finding |= {"found_at": now, "updated_at": now}
+    with engine.begin() as connection:
+        tables = MetaData()
+        tables.reflect(connection, only=["legacy_file", "legacy_finding"])
+        for name in ("a", "b"):
+            connection.execute(insert(tables.tables["legacy_file"]).values(id=name, fingerprint=name, **file))
+            connection.execute(insert(tables.tables["legacy_finding"]).values(id=name, file_id=name, **finding))
+    for step in (migrations.upgrade, lambda engine: migrations.downgrade(engine, "0003"), migrations.upgrade):
+        step(engine)
+        with engine.connect() as connection:
+            assert connection.scalars(text("SELECT id FROM legacy_file ORDER BY id")).all() == ["a", "b"]
+            rows = connection.execute(text("SELECT id, file_id FROM legacy_finding ORDER BY id"))
+            assert [tuple(row) for row in rows] == [("a", "a"), ("b", "b")]
+
+
+def test_two_files_never_share_a_stored_object_and_many_have_none(engine: Engine) -> None:
+    migrations.upgrade(engine)
+    with Session(engine) as session:
+        session.add_all([LegacyFile(id=str(n), source="s", fingerprint=str(n)) for n in range(3)])
+        session.add(LegacyFile(id="stored", source="s", fingerprint="f", bucket="b", key="k"))
+        session.commit()
+        session.add(LegacyFile(id="again", source="s", fingerprint="g", bucket="b", key="k"))
+        with pytest.raises(IntegrityError, match=r"(?i)unique"):
+            session.commit()

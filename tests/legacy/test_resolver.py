@@ -23,6 +23,7 @@ from video_assets.catalog.models import (
     Output,
     ProviderJob,
 )
+from video_assets.legacy.scanning import file_id
 from video_assets.settings import Settings
 from video_assets.urls import fingerprint, redact
 from video_assets.web.resolve import asked_for
@@ -63,7 +64,8 @@ def resolver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resolver]:
     with catalog.write() as session:
         session.add(LegacySource(name="app"))
         for name, values in legacy.items():
-            file = LegacyFile(id=name, source="app", fingerprint=fingerprint(old(name)), **values)
+            print_ = fingerprint(old(name))
+            file = LegacyFile(id=file_id("app", print_), source="app", fingerprint=print_, **values)
             session.add(file)
         session.add(Generation(id="g", owner="ann", provider="runway", model="m", prompt="p"))
         session.flush()

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from video_assets.catalog.legacy import LegacyFile, LegacySource
 from video_assets.catalog.models import MediaFile, MediaState, Output
+from video_assets.legacy.scanning import file_id
 from video_assets.urls import fingerprint
 
 
@@ -53,11 +54,8 @@ def resolve(session: Session, url: str) -> Resolution:
     if found := session.exec(statement).first():
         return Resolution(Answer.STORED, found)
     outputs = session.exec(select(Output).where(Output.source_fingerprint == print_).limit(20)).all()
-    # Naming the sources lets the database use its index on (source, fingerprint).
-    sources = session.exec(select(LegacySource.name)).all()
-    files = session.exec(
-        select(LegacyFile).where(col(LegacyFile.source).in_(sources), LegacyFile.fingerprint == print_)
-    ).all()
+    ids = [file_id(source, print_) for source in session.exec(select(LegacySource.name))]
+    files = session.exec(select(LegacyFile).where(col(LegacyFile.id).in_(ids))).all()
     for file in files:
         if file.state == MediaState.STORED and file.file_url:
             return Resolution(Answer.STORED, file.file_url)
