@@ -103,7 +103,8 @@ class Moments:
         sys.addaudithook(self._audit)
 
     def _statement(self, connection: Any, cursor: Any, statement: str, *_more: Any) -> None:
-        if cursor.rowcount and statement.startswith(WRITES):
+        # SQLite counts what RETURNING returns only when it is fetched.
+        if statement.startswith(WRITES) and (cursor.rowcount or "RETURNING" in statement):
             words = statement.replace('"', "").split()
             table = words[1] if words[0] == "UPDATE" else words[2]
             transaction = id(connection.connection.driver_connection)
