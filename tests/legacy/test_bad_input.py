@@ -17,6 +17,7 @@ from video_assets.legacy.batches import plan_batches
 from video_assets.legacy.config import Source, parse_sources
 from video_assets.legacy.connecting import connect
 from video_assets.legacy.discovery import discover
+from video_assets.legacy.errors import SourceReadOnly
 from video_assets.legacy.full_scan import scan_source
 from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.processing import BatchReport, Mode, process_batch
@@ -505,3 +506,30 @@ def test_large_documents_behind_many_small_ones_are_not_fetched_all_at_once(
         sizes = [sum(len(row[1]) for row in page.rows) for page in pages(reader, shape)]
     assert sum(sizes) > 120_000_000 * 0.9
     assert max(sizes) < 16_000_000
+
+
+# -- users ---------------------------------------------------------------------------------------------------
+
+
+def test_a_user_who_may_only_read_is_told_in_one_sentence_before_anything_is_done(make_bench: MakeBench) -> None:
+    names = ["healthy", "second", "third"]
+    bench = make_bench(
+        "postgresql",
+        [
+            *(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, url TEXT)" for name in names),
+            "DROP ROLE IF EXISTS some_reader",
+            "CREATE ROLE some_reader LOGIN",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO some_reader",
+        ],
+        names,
+    )
+    for name in names:
+        add(bench, name)
+    url = bench.engine.url.set(username="some_reader").render_as_string(hide_password=False)
+    with pytest.raises(SourceReadOnly) as caught:
+        work(bench, source=bench.source.model_copy(update={"url": url}))
+    assert str(caught.value) == (
+        "source 'old': this user may not UPDATE healthy; GRANT UPDATE (url) ON healthy (so it is with 2 more "
+        "tables); nothing was changed (use --emit-sql, or a user who may write)"
+    )
+    assert bench.entries() == []

@@ -86,6 +86,7 @@ def closed_tables(rows: DatabaseRows | FolderDocuments, source: Source, tables: 
     closed = {table: why for table in named if (why := rows.why_closed(table)) is not None}
     others = (table.name for table in source.tables if table.name not in named)
     if named and len(closed) == len(named) and all(rows.why_closed(table) is not None for table in others):
-        why = "; ".join(dict.fromkeys(closed.values()))
-        raise SourceReadOnly(f"{why}; nothing was changed (use --emit-sql, or a user who may write)")
+        why, *more = dict.fromkeys(closed.values())
+        others_too = f" (so it is with {len(more):,} more tables)" if more else ""
+        raise SourceReadOnly(f"{why}{others_too}; nothing was changed (use --emit-sql, or a user who may write)")
     return closed
