@@ -221,7 +221,7 @@ def run_source(
 def _when(batch: OpenBatch) -> str:
     if batch.next_deadline_at is not None:
         return f"the first link {deadline_text(batch.next_deadline_at)}"
-    return "nobody knows when its links die" if batch.unknown else "its links are dead"
+    return "nobody knows when its links die" if batch.unknown else "its files are safe, or their links are dead"
 
 
 def _teller() -> Callable[[Progress], None]:
