@@ -187,7 +187,7 @@ class Lanes:
                 future, end = self._waiting.popleft()
                 stretch = future.result()
                 if not stretch.is_last:
-                    rest = self._executor.submit(_record_stretch, stretch.last, end)
+                    rest = self._submit(stretch.last, end)
                     self._waiting.appendleft((rest, end))
                 yield replace(stretch, is_last=stretch.is_last and end is None)
                 self._lay_out()
@@ -197,11 +197,17 @@ class Lanes:
                 "what was recorded is kept: take the inventory again, with `lanes = 1` under [source.reading]"
             ) from None
 
+    def _submit(self, begin: Key | None, end: Key | None) -> Future[Stretch]:
+        try:
+            return self._executor.submit(_record_stretch, begin, end)
+        except OSError:  # the pool is being taken down, and has closed its pipe before it says so
+            raise BrokenProcessPool from None
+
     def _lay_out(self) -> None:
         """Keep every lane busy, and a little more, so that none waits for the one who notes the results."""
         while not self._is_laid_out and len(self._waiting) < 2 * self._number:
             end = next(self._ends, None)
-            self._waiting.append((self._executor.submit(_record_stretch, self._begin, end), end))
+            self._waiting.append((self._submit(self._begin, end), end))
             self._begin, self._is_laid_out = end, end is None
 
 
