@@ -245,6 +245,23 @@ def test_what_a_cut_off_try_uploaded_is_adopted_instead_of_sent_again(world: Wor
     assert Step.READ_BACK in seen
 
 
+def test_what_a_cut_off_try_stored_under_another_key_is_removed_when_the_key_changes(world: World) -> None:
+    key = world.finished("another name for it")
+
+    def observer(seen: Step, _output: str) -> None:
+        if seen is Step.STORED:
+            raise RuntimeError("injected")
+
+    with pytest.raises(RuntimeError):
+        with_parts(world, observer=observer).rescue(key)
+    [before] = world.objects()
+    settings = world.settings.model_copy(update={"key_template": "moved/{generation}/{index}.{ext}"})
+    assert with_parts(world, settings=settings).rescue(key) == ["stored"]
+    [after] = world.objects()
+    assert before != after
+    world.assert_nothing_lost_or_doubled()
+
+
 def test_two_workers_at_once_download_once_and_store_once(world: World, emulator: Emulator) -> None:
     key = world.finished("a race [emulator: bytes_per_second=150000]")
     start = threading.Barrier(4)

@@ -21,7 +21,7 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.resurrection import GetProvider, fresh_link, wanted_file
 from video_assets.reasons import Reason
-from video_assets.storage.durable import DurableStorage, StorageFailed
+from video_assets.storage.durable import DurableStorage
 from video_assets.storage.keys import safe_segment, validate_key
 from video_assets.transfer.cargo import (
     MEDIA_KINDS,
@@ -32,6 +32,7 @@ from video_assets.transfer.cargo import (
     Result,
     Step,
     StoredCopy,
+    remove_unfinished,
 )
 from video_assets.transfer.failures import DownloadFailed
 from video_assets.transfer.links import Fetcher, fetch_by_link, from_download
@@ -220,7 +221,7 @@ class _LegacyCargo:
         key = storage_key(row, download.extension)
         known_before = (row.bucket, row.key) == (bucket, key)
         if row.key is not None and row.bucket == bucket and not known_before:
-            self._remove_unfinished(row.key)
+            remove_unfinished(self._tools.storage, row.key)
         row.bucket, row.key = bucket, key
         row.file_name = key.rpartition("/")[2]
         row.file_size = download.size
@@ -278,13 +279,6 @@ class _LegacyCargo:
             _settle_some(session, row)
         message = f"try {self.row.attempts}: {failure.message}"
         self._note(session, "lost" if lost else "failed_try", message, run_id, reason=str(failure.reason))
-
-    def _remove_unfinished(self, key: str) -> None:
-        """Remove what a try that was cut off stored of another kind of file: only the row still names it."""
-        try:
-            self._tools.storage.delete(key)
-        except StorageFailed as exc:
-            raise RescueFailed(Reason.STORAGE_FAILED, str(exc)) from None
 
     def _note(self, session: Session, step: str, message: str, run_id: str | None, **detail: Any) -> None:
         journal.record(

@@ -17,6 +17,7 @@ from sqlmodel import Session
 
 from video_assets.media.probe import MediaFacts
 from video_assets.reasons import Reason
+from video_assets.storage.durable import DurableStorage, StorageFailed
 from video_assets.transfer.orders import Download
 
 MEDIA_KINDS = {
@@ -170,6 +171,18 @@ class Cargo(Protocol):
         run_id: str | None,
     ) -> None:
         """Write down why the try failed and when the next one is; ``lost`` means that there is none."""
+
+
+def remove_unfinished(storage: DurableStorage, key: str) -> None:
+    """Remove what a try that was cut off stored as another kind of file, while a row still names it.
+
+    Raises:
+        RescueFailed: when the store does not answer; nobody would know of the object any more.
+    """
+    try:
+        storage.delete(key)
+    except StorageFailed as exc:
+        raise RescueFailed(Reason.STORAGE_FAILED, str(exc)) from None
 
 
 def sentence(text: object) -> str:

@@ -31,6 +31,7 @@ from video_assets.transfer.cargo import (
     Result,
     Step,
     StoredCopy,
+    remove_unfinished,
 )
 from video_assets.transfer.download import Download, Downloader
 from video_assets.transfer.links import Links, fetch_by_link
@@ -182,6 +183,8 @@ class _OutputCargo:
                 bucket=bucket,
                 key=key,
             )
+        elif media.bucket == bucket and not known_before:
+            remove_unfinished(self._tools.storage, media.key)
         media.bucket, media.key = bucket, key
         media.file_name = key.rpartition("/")[2]
         media.file_size = download.size
