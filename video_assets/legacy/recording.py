@@ -109,6 +109,7 @@ def prepare(seen: Seen, *, read_at: datetime, dialect: Dialect) -> Rows:
         )
         for file in seen.files.values()
     ]
+    pending, excepted = FindingState.PENDING.value, FindingState.EXCEPTED.value
     findings = [
         (
             finding.id,
@@ -123,7 +124,7 @@ def prepare(seen: Seen, *, read_at: datetime, dialect: Dialect) -> Rows:
             finding.carries_jwt,
             finding.deadline_at,
             finding.context,
-            (FindingState.PENDING if finding.excepted is None else FindingState.EXCEPTED).value,
+            pending if finding.excepted is None else excepted,
             finding.excepted,
         )
         for finding in seen.findings

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from video_assets.legacy.config import Column, Except, Job, Table
 from video_assets.legacy.places import RowPlaces, kept_pointer, matches
+from video_assets.legacy.plain_rows import not_plain
 from video_assets.legacy.tables import encode_key, moment_of
 from video_assets.urls import Classification, Finding, find, fingerprint, may_contain, redact
 from video_assets.urls.tokens import find_jwts
@@ -125,22 +126,24 @@ class Search:
     keys: int
     """How many of them are the key."""
 
-    def rows(self, rows: Iterable[Sequence[Any]]) -> Seen:
+    def rows(self, rows: Sequence[Sequence[Any]]) -> Seen:
         """Everything that the rows hold. Never raises for their content."""
         seen = Seen()
-        columns = [(self.names.index(entry.name, self.keys), entry) for entry in self.table.columns]
-        for row in rows:
-            for number, entry in columns:
-                value = row[number]
-                if value is None:
-                    continue
-                if entry.type == "blob":
-                    if value:
-                        self._blob(seen, row, entry, int(value))
-                elif type(value) is str or isinstance(value, str | bytes):
-                    self._text(seen, row, entry, value)
-                elif isinstance(value, memoryview | bytearray):
-                    self._text(seen, row, entry, bytes(value))
+        places: list[tuple[int, int]] = []
+        for number, entry in enumerate(self.table.columns):
+            column = self.names.index(entry.name, self.keys)
+            places += [(place, number) for place in not_plain([row[column] for row in rows])]
+        places.sort()  # as they stand in the table
+        for place, number in places:
+            row, entry = rows[place], self.table.columns[number]
+            value = row[self.names.index(entry.name, self.keys)]
+            if entry.type == "blob":
+                if value:
+                    self._blob(seen, row, entry, int(value))
+            elif isinstance(value, str | bytes):
+                self._text(seen, row, entry, value)
+            elif isinstance(value, memoryview | bytearray):
+                self._text(seen, row, entry, bytes(value))
         return seen
 
     def _text(self, seen: Seen, row: Sequence[Any], entry: Column, value: str | bytes) -> None:

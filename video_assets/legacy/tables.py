@@ -50,6 +50,8 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 def encode_key(key: Sequence[Any]) -> str:
     """Key values as a JSON list, the form that findings and the ledger keep. Reversible with ``decode_key``."""
+    if len(key) == 1 and type(key[0]) is int:  # the usual key, and a later pass encodes that of every row
+        return f"[{key[0]}]"
     return _compact([_encode(value) for value in key])
 
 
