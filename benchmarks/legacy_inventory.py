@@ -33,10 +33,11 @@ import psycopg2
 from sqlalchemy import make_url
 
 from video_assets.catalog import open_catalog
-from video_assets.legacy.config import Source, read_source
+from video_assets.legacy.config import Source
 from video_assets.legacy.connecting import connect
 from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.reading import pages
+from video_assets.legacy.reading_config import read_source
 from video_assets.legacy.scanning import Search
 from video_assets.legacy.tables import look_at
 from video_assets.settings import Settings

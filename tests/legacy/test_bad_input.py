@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 from tests.legacy.bench import KEY, Bench, signed
 from tests.legacy.test_emit_sql import run_sql
 from video_assets.legacy.batches import plan_batches
-from video_assets.legacy.config import Source, parse_sources
+from video_assets.legacy.config import Source
 from video_assets.legacy.connecting import connect
 from video_assets.legacy.discovery import discover
 from video_assets.legacy.errors import SourceReadOnly
@@ -23,6 +23,7 @@ from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.processing import BatchReport, Mode, process_batch
 from video_assets.legacy.proposing import propose
 from video_assets.legacy.reading import pages
+from video_assets.legacy.reading_config import parse_sources
 from video_assets.legacy.standing_guard import install_guard, installed_guards, plan_guard, remove_guard
 from video_assets.legacy.tables import look_at
 from video_assets.services import Services

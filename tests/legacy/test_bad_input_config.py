@@ -10,11 +10,12 @@ from tests.cli.conftest import Command, command, environment  # noqa: F401  fixt
 from tests.legacy.making import run, signed
 from tests.legacy.test_source_config import GOOD
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.config import parse_sources, resolve_url
+from video_assets.legacy.addresses import resolve_url
 from video_assets.legacy.connecting import open_database
 from video_assets.legacy.discovery import Discovery, Place, TableLook
 from video_assets.legacy.errors import ConfigurationInvalid, SourceError
 from video_assets.legacy.proposing import propose
+from video_assets.legacy.reading_config import parse_sources
 
 SECRET = "hunter2-geheim"
 

@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from tests.legacy.making import DIALECTS, NOW, catalog_in, database_url, fill, make_cards, plain, run, signed
-from video_assets.legacy.config import parse_sources
 from video_assets.legacy.discovery import Discovery, Place, discover
 from video_assets.legacy.errors import ConfigurationInvalid, SourceUnavailable
 from video_assets.legacy.folders import discover_folder
@@ -18,6 +17,7 @@ from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.presets import PRESETS
 from video_assets.legacy.presets.examples import create_example
 from video_assets.legacy.proposing import propose, propose_folder
+from video_assets.legacy.reading_config import parse_sources
 
 
 @pytest.fixture(params=DIALECTS)

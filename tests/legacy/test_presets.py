@@ -14,10 +14,10 @@ import pytest
 from tests.legacy.making import catalog_in, database_url, files, findings
 from video_assets.catalog.legacy import FindingState
 from video_assets.emulator import Emulator
-from video_assets.legacy.config import parse_sources
 from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.presets import PRESETS
 from video_assets.legacy.presets.examples import ExampleExists, create_example
+from video_assets.legacy.reading_config import parse_sources
 from video_assets.legacy.sizing import measure
 from video_assets.legacy.writing_config import source_toml
 from video_assets.media.probe import probe

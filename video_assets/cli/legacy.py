@@ -28,7 +28,7 @@ from video_assets.cli.output import (
     table,
 )
 from video_assets.cli.processes import stopping_on_signals
-from video_assets.legacy import config as configuration
+from video_assets.legacy import reading_config as configuration
 from video_assets.legacy.batches import plan_batches
 from video_assets.legacy.config import FILE_NAME, Source
 from video_assets.legacy.errors import ConfigurationInvalid, SourceError

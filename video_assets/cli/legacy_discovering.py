@@ -20,7 +20,7 @@ from video_assets.cli.output import (
     table,
 )
 from video_assets.legacy import config as configuration
-from video_assets.legacy.config import resolve_url
+from video_assets.legacy.addresses import resolve_url
 from video_assets.legacy.discovery import Discovery, discover
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.folders import FolderLook, discover_folder

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from video_assets.cli.failures import CommandFailed, ExitCode
-from video_assets.legacy import config as configuration
+from video_assets.legacy import reading_config as configuration
 from video_assets.legacy.config import Source
 from video_assets.legacy.errors import ConfigurationInvalid, SourceError, SourceUnavailable
 

@@ -18,7 +18,8 @@ from video_assets.cli.failures import CommandFailed, ExitCode
 from video_assets.cli.legacy_sources import Stop
 from video_assets.cli.output import JsonOption, cell, console, note, print_json, say, table
 from video_assets.cli.stack import open_dagster
-from video_assets.legacy import config as configuration
+from video_assets.legacy import reading_config as configuration
+from video_assets.legacy.addresses import resolve_url
 from video_assets.legacy.config import FILE_NAME, Source
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.other_stores import StoreScan
@@ -213,7 +214,7 @@ def verify_command(
         found = verify(document, public_key=public_key)
         if against is not None and found.is_good:
             name = source or _only_source(document)
-            verify_against(found, name, configuration.resolve_url(against, source=name), get_settings().spool)
+            verify_against(found, name, resolve_url(against, source=name), get_settings().spool)
     except ProofInvalid as exc:
         raise CommandFailed(f"{file}: {exc}.") from None
     except SourceError as exc:

@@ -1,4 +1,4 @@
-"""The configuration of legacy sources: what to read, keep and fill in. One TOML file for all of them.
+"""The configuration of legacy sources: what to read, keep and fill in.
 
 Passwords never stand in the file: ``url = "env:NAME"`` takes the whole address from the environment, and
 ``${NAME}`` inside an address takes a part of it.
@@ -6,29 +6,16 @@ Passwords never stand in the file: ``url = "env:NAME"`` takes the whole address 
 
 from __future__ import annotations
 
-import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import quote
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from video_assets.legacy.errors import ConfigurationInvalid
-from video_assets.urls import redact
+from video_assets.legacy.addresses import resolve_url
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_ENDS_PASSWORD = re.compile(r"[@/?#\[\]\s]")
-_WHOLE_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_PORT_VARIABLE = re.compile(r":\$\{[A-Za-z_][A-Za-z0-9_]*\}(?=[/?]|\Z)")
-_SECRET_IN_QUERY = re.compile(r"pass|secret|token|key", re.IGNORECASE)
 
 ColumnType = Literal["text", "json", "blob"]
 FileKind = Literal["auto", "video", "clip", "captioned", "thumbnail", "image", "gif", "audio", "subtitle", "file"]
@@ -292,159 +279,3 @@ TableConfig = Table
 ColumnConfig = Column
 FILE_NAME = "legacy.toml"
 """What the configuration file is called when nothing else is said."""
-
-
-def resolve_url(url: str, *, source: str, environment: Mapping[str, str] | None = None) -> str:
-    """``url`` with ``env:NAME`` and ``${NAME}`` filled in. Raises ConfigurationInvalid for a missing variable."""
-    values = os.environ if environment is None else environment
-
-    def value(name: str) -> str:
-        if not values.get(name):
-            raise ConfigurationInvalid(
-                f"source {source!r} takes its address from the environment variable {name}, which is not set"
-            )
-        return values[name]
-
-    if url.startswith("env:"):
-        return value(url.removeprefix("env:").strip())
-
-    def part(match: re.Match[str]) -> str:
-        found = value(match[1])
-        # A password stands in the environment as it is, and would end where an address has a meaning for its "@".
-        is_of_user = "@" in url[match.end() :] and _ENDS_PASSWORD.search(found)
-        return quote(found, safe=":") if is_of_user else found
-
-    return _VARIABLE.sub(part, url)
-
-
-def _refuse_password(source: Source) -> None:
-    for url in (source.url, source.replica_url):
-        if source.kind != "database" or url is None or url.startswith("env:") or _WHOLE_VARIABLE.fullmatch(url):
-            continue
-        try:
-            parsed = make_url(_PORT_VARIABLE.sub(":1", url))
-        except (ArgumentError, ValueError):
-            raise ConfigurationInvalid(
-                f"source {source.name!r}: the url is not a SQLAlchemy URL; give "
-                "`postgresql+psycopg2://user:${PASSWORD}@host/database`, `sqlite:////folder/file.db` or "
-                "`env:NAME`"
-            ) from None
-        written = [parsed.password or "", *(
-            str(value) for name, value in parsed.query.items() if _SECRET_IN_QUERY.search(name)
-        )]  # fmt: skip
-        if any(word and not _VARIABLE.search(word) for word in written):
-            raise ConfigurationInvalid(
-                f"source {source.name!r}: a password stands in the file; put the address into an environment "
-                'variable and write url = "env:NAME"'
-            )
-
-
-def load_sources(path: Path) -> dict[str, Source]:
-    """Every source of a configuration file, by name, in the file's order, presets filled in.
-
-    Raises ConfigurationInvalid, naming the line or the key; a value is never repeated.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigurationInvalid(
-            f"there is no {path}: write one with `video-assets legacy discover DATABASE_URL --write {path}`"
-        ) from None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationInvalid(f"{path} cannot be read: {type(exc).__name__}") from None
-    return parse_sources(text, where=str(path))
-
-
-def parse_sources(text: str, *, where: str = "the configuration") -> dict[str, Source]:
-    """Every source of a configuration text; see ``load_sources``."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigurationInvalid(f"{where} is not TOML: {redact(str(exc))}") from None
-    unknown = sorted(set(document) - {"source"})
-    entries = document.get("source")
-    if unknown or not isinstance(entries, list):
-        raise ConfigurationInvalid(f"{where}: a configuration is a list of [[source]] entries and nothing else")
-    sources: dict[str, Source] = {}
-    for number, entry in enumerate(entries, 1):
-        if not isinstance(entry, dict):
-            raise ConfigurationInvalid(
-                f"{where}: a configuration is a list of [[source]] entries and nothing else"
-            )
-        source = read_source(entry, where=f"{where}, source {number}")
-        if source.name in sources:
-            raise ConfigurationInvalid(f"{where}: two sources are called {source.name!r}")
-        sources[source.name] = source
-    return sources
-
-
-def read_source(entry: Mapping[str, Any], *, where: str = "the configuration") -> Source:
-    """One source from its TOML table, its preset filled in. Raises ConfigurationInvalid."""
-    try:
-        source = Source.model_validate(_with_preset(entry, where))
-    except ValidationError as exc:
-        raise ConfigurationInvalid(f"{where}: {'; '.join(_problems(exc))}") from None
-    except re.error as exc:
-        raise ConfigurationInvalid(f"{where}: a regular expression is wrong: {exc.msg}") from None
-    _refuse_password(source)
-    return source
-
-
-def _with_preset(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
-    filled = dict(entry)
-    name = filled.get("preset")
-    if name is None or filled.get("table") or filled.get("tables"):
-        return filled
-    from video_assets.legacy.presets import PRESETS  # the presets are written in these models
-
-    if not isinstance(name, str) or name not in PRESETS:
-        raise ConfigurationInvalid(f"{where}: there is no preset {name!r}; known are {', '.join(PRESETS)}")
-    preset = PRESETS[name]
-    filled["tables"] = preset.tables
-    filled.setdefault("kind", "database")
-    return filled
-
-
-def _problems(exc: ValidationError) -> Iterator[str]:
-    for error in exc.errors(include_input=False, include_url=False, include_context=False):
-        place = ".".join(str(part) for part in error["loc"])
-        message = error["msg"]
-        match error["type"]:
-            case "extra_forbidden":
-                known = _settings_at(error["loc"][:-1])
-                near = get_close_matches(str(error["loc"][-1]), known, 1)
-                message = f"there is no such setting; {f'did you mean {near[0]!r}?' if near else _known(known)}"
-            case "tuple_type":
-                message = 'a list is wanted: ["…"]'
-            case "missing":
-                message = "this setting is missing"
-            case "model_type" | "model_attributes_type" | "dict_type":
-                message = "a table of settings is wanted"
-        yield f"{place}: {message}" if place else message
-
-
-def _known(settings: Sequence[str]) -> str:
-    return f"known are {', '.join(settings)}"
-
-
-def _settings_at(place: Sequence[int | str]) -> list[str]:
-    """The names that a TOML file may use at a place of the configuration; empty when nobody knows."""
-    model: type[BaseModel] = Source
-    for part in place:
-        if isinstance(part, int):
-            continue
-        inside = next((each for name, each in model.model_fields.items() if part in (name, each.alias)), None)
-        kinds = () if inside is None else (inside.annotation, *get_args(inside.annotation))
-        models = [each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel)]
-        if not models:
-            return []
-        model = models[0]
-    return sorted(each.alias or name for name, each in model.model_fields.items())
-
-
-def choose(sources: Mapping[str, Source], names: Sequence[str]) -> list[Source]:
-    """The sources of these names, all of them when none is given. Raises ConfigurationInvalid."""
-    unknown = [name for name in names if name not in sources]
-    if unknown:
-        raise ConfigurationInvalid(f"no source is called {unknown[0]!r}; known are {', '.join(sources)}")
-    return [sources[name] for name in names] if names else list(sources.values())

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 import dagster as dg
 
 from video_assets.legacy.batches import plan_batches
-from video_assets.legacy.config import Source, load_sources
+from video_assets.legacy.config import Source
 from video_assets.legacy.errors import ConfigurationInvalid, SourceError
 from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.processing import BatchReport, Mode, process_batch
 from video_assets.legacy.proof import make_proof
 from video_assets.legacy.proof_files import write_proof
+from video_assets.legacy.reading_config import load_sources
 from video_assets.legacy.resurrection import askable
 from video_assets.legacy.signing import SigningKeyUnusable, load_signing_key
 from video_assets.pipeline import legacy_reports
