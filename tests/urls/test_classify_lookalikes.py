@@ -31,6 +31,10 @@ PERMANENT = [
     "https://f002.backblazeb2.com/file/bucket/v.mp4",
     "https://bucket.oss-cn-beijing.aliyuncs.com/v.mp4?x-oss-process=video/snapshot,t_1000,f_jpg",
     "https://b-125.cos.ap-guangzhou.myqcloud.com/v.mp4?imageMogr2/thumbnail/300x",
+    # words and addresses under the names of secrets
+    "https://example.com/login?password=reset",
+    "https://example.com/swap?token=0xc85a1c381e532aed95401a9f6ea4de0051bacd77",
+    "https://example.com/a?q=AT%26T%20news&x=1%262",
     # cache busters and counters
     "https://cdn.example.com/a.js?v=1699999999",
     "https://cdn.example.com/a.js?t=1699999999",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -178,12 +179,41 @@ def test_every_spelling_of_a_signed_url_gives_the_same_answer() -> None:
             f"https://usher.ttvnw.net/vod/1.m3u8?nauthsig={SIGNATURE}&nauth=%7B%22expires%22%3A{EPOCH}%7D",
             SIGNATURE,
         ),
+        (f"https://a.blob.core.windows.net/c/a?se=2026-11-22T00%3A00%3A00Z&sig={SIGNATURE}", SIGNATURE),
+        (f"https://v.example.fr/dl/1?_expiration={EPOCH}&_hash={SIGNATURE}", SIGNATURE),
+        (f"https://v.example.io/a?q=x%26expires%3D{EPOCH}%26sig%3D{SIGNATURE}", SIGNATURE),
+        (f"https://v.example.io/a?url=https://b.example/a?expires={EPOCH}%26sig={SIGNATURE}", SIGNATURE),
+        (
+            f"https://res.cloudinary.com/d/image/upload/l_fetch:{urlsafe_b64encode(SIGNED.encode()).decode()},w_9/a.jpg",
+            urlsafe_b64encode(SIGNED.encode()).decode(),
+        ),
     ],
 )
 def test_a_variant_of_a_known_scheme_ends_when_it_says(url: str, secret: str) -> None:
     result = classify(url)
     assert (result.kind, result.expires_at) == (Kind.TEMPORARY, DIES)
     assert secret not in redact(url)
+
+
+def test_a_signature_of_aws_without_its_date_ends_when_only_the_server_knows() -> None:
+    result = classify(f"https://b.s3.amazonaws.com/a.mp4?X-Amz-Expires=3600&X-Amz-Signature={SIGNATURE}")
+    assert (result.kind, result.expires_at) == (Kind.TEMPORARY, None)
+
+
+@pytest.mark.parametrize(
+    "proxied",
+    [
+        "https://wsrv.nl/?url={}&w=100",
+        "https://images.weserv.nl/?url=ssl:{}",
+        "https://i0.wp.com/{}?w=100",
+        "https://cdn.statically.io/img/{}",
+    ],
+)
+def test_the_source_of_an_image_proxy_may_be_told_without_its_scheme(proxied: str) -> None:
+    url = proxied.format(TEMPORARY.removeprefix("https://"))
+    assert (classify(url).kind, classify(url).scheme) == (Kind.TEMPORARY, "replicate")
+    assert [finding.url for finding in find(json.dumps({"u": url}))] == [url]
+    assert classify(proxied.format("cdn.example.com/a.png")).kind is Kind.PERMANENT
 
 
 @pytest.mark.parametrize("joint", ["_", "-", "~", "=", ":", "%3D"])

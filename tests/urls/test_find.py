@@ -67,6 +67,10 @@ def only(content: str | bytes, content_type: str | None = None) -> Finding:
         ("<", "|label>"),
         ("[img]", "[/img]"),
         ("[url=", "]x[/url]"),
+        ("<p>a</p><!--", "--><p>b</p>"),
+        ("<!-- src=", "-->"),
+        ("<script>/*", "*/var a=1;</script>"),
+        ("a{} /* ", "*/b{}"),
     ],
 )
 def test_the_text_around_a_url_is_not_part_of_it(before: str, after: str) -> None:
@@ -84,6 +88,23 @@ def test_what_belongs_to_a_url_stays(tail: str) -> None:
 def test_a_value_that_is_one_url_is_that_url_whatever_its_last_character(tail: str) -> None:
     assert urls(json.dumps({"u": TEMPORARY + tail})) == [TEMPORARY + tail]
     assert urls(f'<a href="{TEMPORARY}{tail}">') == [TEMPORARY + tail]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("", ""), ("get('", "', timeout=5)"), ("see ", " there"), ("<", ">")]
+)
+def test_a_token_without_a_signature_keeps_its_last_dot(before: str, after: str) -> None:
+    url = "https://h.example/a.mp4?tk=eyJhbGciOiJub25lIn0.eyJleHAiOjQxMDI0NDQ4MDB9."
+    assert urls(before + url + after) == [url]
+
+
+def test_lines_of_a_url_and_a_word_are_two_cells() -> None:
+    assert urls(f"{TEMPORARY},a.mp4\n{CREDENTIAL},b.mp4\n") == [TEMPORARY, CREDENTIAL]
+
+
+def test_a_comma_in_each_of_some_urls_parts_no_cells() -> None:
+    lines = [f"https://h.example/w_1,h_{n}/a.mp4?token={JWT}" for n in range(3)]
+    assert urls("\n".join(lines)) == lines
 
 
 @pytest.mark.parametrize("separator", [",", ";", "|", "\n", " ", '","', "\\n", "&quot;,&quot;"])

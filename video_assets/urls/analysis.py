@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from video_assets.urls.classification import Bound, Kind
-from video_assets.urls.parts import Parts, Span
+from video_assets.urls.parts import Param, Parts, Span
 from video_assets.urls.schemes import matching
 from video_assets.urls.schemes.model import Scheme
 from video_assets.urls.spellings import Layer, Spelling, peel, read_spelling
@@ -22,7 +22,10 @@ NESTED_URL = re.compile(
     r"(?:https?|s?ftp)(?::|%(?:25){0,6}3[aA]|\\u003[aA])(?:/|\\/|%(?:25){0,6}2[fF]|\\u002[fF]){1,2}[^\s\"'<>`]+",
     re.IGNORECASE,
 )
-_BASE64_HTTP = re.compile(r"(?:aHR0c[A-Za-z0-9+/_\-]{8,}+=*|68747470[0-9a-fA-F]{8,}+)")
+BARE_PROXIES = ("wp.com", "statically.io", "wsrv.nl", "weserv.nl")
+"""Image proxies that take the address of their source without a scheme (wsrv.nl/docs, Photon, Statically)."""
+_BARE_ADDRESS = re.compile(r"(?:ssl:)?((?:[\w\-]+\.)+[A-Za-z]{2,}/.+)")
+_NAMED_BASE64 = re.compile(r"[:,](aHR0c[A-Za-z0-9+_\-]{8,}+=*)")
 
 
 @dataclass(slots=True)
@@ -117,6 +120,13 @@ def _inner(parts: Parts, depth: int) -> Iterator[tuple[Analysis, list[Span]]]:
                 if len(param.raw) > 8 and not param.in_path:
                     yield from _inside(text, param.value_start, param.end, depth)
         yield from _inside_path(parts, depth)
+    if "%26" in text:
+        for found in parts.params.values():
+            for param in found:
+                if "%26" in param.raw and "ttp" not in param.raw:
+                    yield _escaped_pairs(text, param, depth)
+    if parts.on_host(*BARE_PROXIES):
+        yield from _bare(parts, depth)
     if "aHR0c" in text or "68747470" in text:
         yield from _encoded(parts, depth)
 
@@ -132,6 +142,13 @@ def _inside(text: str, start: int, end: int, depth: int) -> Iterator[tuple[Analy
         yield _child(match.group(), depth, spelling, start, match.start())
     if not any_url and "?" in value and "=" in value:
         yield _child(value, depth, spelling, start, 0)
+
+
+def _escaped_pairs(text: str, param: Param, depth: int) -> tuple[Analysis, list[Span]]:
+    """``a=1%26b=2``: what was a query before somebody escaped it, or its separators alone, into one value."""
+    raw = text[param.start : param.end]
+    value, edits = peel(Layer.PERCENT, raw)
+    return _child(f"?{value}", depth, Spelling(raw, value, (Layer.PERCENT,), (edits,)), param.start, -1)
 
 
 def _child(text: str, depth: int, spelling: Spelling, start: int, offset: int) -> tuple[Analysis, list[Span]]:
@@ -157,6 +174,17 @@ def _inside_path(parts: Parts, depth: int) -> Iterator[tuple[Analysis, list[Span
     yield child, [(start + a, start + b) for a, b in child.secrets]
 
 
+def _bare(parts: Parts, depth: int) -> Iterator[tuple[Analysis, list[Span]]]:
+    """The source of an image proxy that is an address without its scheme."""
+    places = [param.span for param in parts.params.get("url", ())]
+    places += [(segment.start, parts.path_end) for segment in parts.segments[:2]]
+    for start, end in places:
+        if match := _BARE_ADDRESS.fullmatch(parts.text, start, end):
+            begin = match.start(1)
+            child = analyse(f"//{match[1]}", depth + 1)
+            yield child, [(begin + a - 2, begin + b - 2) for a, b in child.secrets]
+
+
 def _encoded(parts: Parts, depth: int) -> Iterator[tuple[Analysis, list[Span]]]:
     """A source URL in base64 or hex (imgproxy, camo); a secret in it makes the whole of it secret."""
     for found in parts.params.values():
@@ -164,6 +192,9 @@ def _encoded(parts: Parts, depth: int) -> Iterator[tuple[Analysis, list[Span]]]:
             if param.raw.startswith(("aHR0c", "68747470")):
                 yield from _decoded(param.value, param.span, depth)
     for segment in parts.segments:
+        for named in _NAMED_BASE64.finditer(segment.text):  # Cloudinary: l_fetch:<base64>
+            start, end = named.span(1)
+            yield from _decoded(named[1], (segment.start + start, segment.start + end), depth)
         if segment.text.startswith("aHR0c"):
             # imgproxy may cut the base64 text with slashes; what follows a dot or an "@" is the wanted format.
             whole = parts.text[segment.start : parts.path_end]

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from video_assets.urls import schemes
+from video_assets.urls.analysis import BARE_PROXIES
 from video_assets.urls.documents.reader import ONE_URL
 from video_assets.urls.documents.triggers import may_contain
 
@@ -23,6 +24,7 @@ _PLAIN_URL = re.compile(_PLAIN)
 _PLAIN_IN_QUOTES = re.compile(f'"{_PLAIN}"')
 _DISGUISED = re.compile(r"\\[/ux]|%(?:2[fF5]|5[cC])|[&;]#|&sol;|;sol;")
 """Other spellings of slashes."""
+_BARE_PROXIES = tuple(f".{host}" for host in BARE_PROXIES)
 _MARKS = (
     *("ttp", "TTP", "eyJ", "aHR0c"),
     *{
@@ -52,7 +54,8 @@ class Suspect(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _plain_host(host: str) -> bool:
-    return not schemes.knows_host(host.lower().rstrip("."))
+    name = host.lower().rstrip(".")
+    return not schemes.knows_host(name) and not f".{name}".endswith(_BARE_PROXIES)
 
 
 @lru_cache(maxsize=4096)

@@ -30,6 +30,8 @@ _JWT = re.compile(
 _BASE64 = str.maketrans("-_", "+/")
 _ALPHABET = re.compile(r"[A-Za-z0-9+/=_\-.:~%|$!*]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_NO_KEY = re.compile(r"https?:|/|0x[0-9a-fA-F]{40}\Z")
+"""A URL, a path, or an address of a block chain, which is public and which some call a token."""
 _FILE_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _WORD_BREAK = re.compile(r"[^A-Za-z0-9]+")
@@ -160,6 +162,6 @@ def is_key(value: str) -> bool:
         return False
     if KNOWN_KEY.match(value):
         return True
-    if _FILE_ENDING.search(value) or value.startswith(("http:", "https:", "/")):
+    if _NO_KEY.match(value) or _FILE_ENDING.search(value):
         return False
     return is_random(value, least=16) and (any(c.isdigit() for c in value) or len(value) >= 24)

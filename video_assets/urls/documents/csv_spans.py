@@ -27,6 +27,7 @@ def _pattern(delimiter: str) -> re.Pattern[str]:
     return re.compile(rf'(?:"((?:[^"]|"")*)(?:"|\Z)|([^{d}\r\n"][^{d}\r\n]*+|))(?:{d}|\r\n?|\n|\Z|)')
 
 
+_OF_A_URL = re.compile(r"[/?&=%#]")
 _PATTERNS = {delimiter: _pattern(delimiter) for delimiter in DELIMITERS}
 
 
@@ -57,7 +58,8 @@ def sniff(text: str) -> str | None:
     """The delimiter, when ``text`` is certainly enough delimited text; else None.
 
     All of the first records must have the same number of cells, more than one; and either some cell is
-    quoted as a whole, or the first record is a header without a URL, or a later column holds a URL or JSON.
+    quoted as a whole, or the first record is a header without a URL, or a later column holds a URL or JSON, or
+    every record is one URL and then words that could not go on with it.
     """
     widths = {delimiter: _width(text, delimiter) for delimiter in DELIMITERS if delimiter in text}
     if "&" in text and _REFERENCE.search(text):
@@ -74,6 +76,7 @@ def _width(text: str, delimiter: str) -> int:
     widths: list[int] = []
     evidence = False
     header_has_url = False
+    urls_first = True
     for cell in islice(cells(text, delimiter), 2000):
         if cell.column == 0:
             if len(widths) == _SNIFFED_RECORDS:
@@ -83,6 +86,10 @@ def _width(text: str, delimiter: str) -> int:
         has_url = text.startswith(("http", "//", "/"), cell.start, cell.end)
         has_json = text.startswith(('{"', "["), cell.start, cell.end) and text[cell.end - 1] in "}]"
         evidence |= cell.quoted or (cell.column > 0 and (has_url or has_json))
+        if cell.column == 0:
+            urls_first &= text.startswith("http", cell.start)
+        elif _OF_A_URL.search(text, cell.start, cell.end):
+            urls_first = False
         header_has_url |= len(widths) == 1 and "//" in text[cell.start : cell.end]
     cut_off = len(widths) > 1 and widths[-1] < widths[0]
     complete = widths[:-1] if cut_off else widths
@@ -91,4 +98,4 @@ def _width(text: str, delimiter: str) -> int:
         return 0
     if len(complete) == 1:
         return complete[0] if evidence and '"' in text else 0
-    return complete[0] if evidence or not header_has_url else 0
+    return complete[0] if evidence or urls_first or not header_has_url else 0

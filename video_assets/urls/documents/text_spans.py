@@ -62,6 +62,10 @@ _SOFT = re.compile(
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 _TRAILING = frozenset(".,;:!?'")
 _EMPHASIS = frozenset("*_~")
+_UNSIGNED_JWT = re.compile(r"(?<![A-Za-z0-9_\-.])e[yw][A-Za-z0-9_\-]{6,}+\.[A-Za-z0-9_\-]{6,}+\.\Z")
+"""RFC 7519 section 6: nothing behind its last dot."""
+_COMMENT_REACHES = 256
+"""Characters before a URL in which the comment may begin that it stands in."""
 _AUTHORITY_END = re.compile(r"[/?#]")
 _FIRST_WINDOW = 192
 _MARGIN = 48
@@ -215,6 +219,7 @@ def _escaped_scheme_before(text: str, colon: int, floor: int) -> int | None:
 
 def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: int) -> Candidate | None:
     """The URL that begins at ``anchor``. Looks at a growing window, so that its cost is the URL's length."""
+    end = min(end, _comment_end(view.text, anchor, end, floor=floor))
     before = view.text[anchor - 1] if anchor > floor else ""
     if before == ";" and _QUOTE_REFERENCE.search(view.text, max(floor, anchor - 24), anchor):
         before = "'"
@@ -228,10 +233,26 @@ def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: in
         else:
             stop = _soft_stop(inner.text, start, head_end, stop, before)
             if limit == end or _raw_position(inner, stop, view) < limit - _MARGIN:
-                if not (view.is_value and anchor == 0 and _raw_position(inner, stop, view) == len(view.text)):
+                reached = _raw_position(inner, stop, view)
+                if not (view.is_value and anchor == 0 and reached == len(view.text)):
+                    if (
+                        view.text.startswith(">", reached)
+                        and before != "<"
+                        and inner.text.endswith("--", head_end, stop)
+                    ):
+                        stop -= 2  # of a comment of markup
                     stop = _without_trailing(inner.text, head_end, stop, before)
                 return Candidate(inner, start, stop) if stop > head_end else None
         window *= 4
+
+
+def _comment_end(text: str, anchor: int, end: int, *, floor: int) -> int:
+    """Where the comment of code ends that ``text[anchor]`` stands in; ``end`` outside of one."""
+    opening = text.rfind("/*", max(floor, anchor - _COMMENT_REACHES), anchor)
+    if opening < 0 or text.find("*/", opening, anchor) >= 0:
+        return end
+    closing = text.find("*/", anchor, end)
+    return end if closing < 0 else closing
 
 
 def _peel(view: View, anchor: int, limit: int, head: re.Pattern[str]) -> tuple[View, int, int, int]:
@@ -311,6 +332,8 @@ def _without_trailing(text: str, head_end: int, stop: int, before: str) -> int:
     excess: dict[str, int] | None = None
     while stop > head_end:
         last = text[stop - 1]
+        if last == "." and _UNSIGNED_JWT.search(text, head_end, stop):
+            break
         if last in _TRAILING or last == "|" or (last in _EMPHASIS and last == before) or _is_symbol(last):
             stop -= 1
         elif last in _CLOSES:

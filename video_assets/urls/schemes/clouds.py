@@ -14,6 +14,7 @@ from video_assets.urls.schemes.model import (
     both,
     date_plus_seconds,
     earliest_of,
+    either,
     epoch,
     in_path,
     path_secret,
@@ -21,6 +22,7 @@ from video_assets.urls.schemes.model import (
     shaped,
     shaped_secret,
     signed,
+    timely,
     with_any,
     without,
 )
@@ -101,7 +103,7 @@ _AWS_QUERY_AUTH = "https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-s
 
 _AWS_SECRETS = ("x-amz-signature", "x-amz-security-token", "x-amz-s3session-token")
 
-_SIGNED_AWS = with_any("x-amz-date", "x-amz-credential", "x-amz-algorithm")
+_SIGNED_AWS = with_any("x-amz-date", "x-amz-credential", "x-amz-algorithm", "x-amz-expires")
 
 CLOUDS: tuple[Scheme, ...] = (
     Scheme(
@@ -219,7 +221,10 @@ CLOUDS: tuple[Scheme, ...] = (
         ),
         needs=("sig",),
         any_of=("sig",),
-        when=both(with_any("sv", "sr", "skn"), with_any("se", "si"), signed("sig", "se")),
+        when=either(
+            both(with_any("sv", "sr", "skn"), with_any("se", "si"), signed("sig", "se")),
+            both(timely("se"), lambda parts: is_signature(parts.first("sig") or "")),
+        ),
         expires=earliest_of("se", "ske", upper_with="si"),
         secret=("sig",),
         volatile=(

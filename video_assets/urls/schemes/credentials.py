@@ -98,6 +98,9 @@ SIGNATURE_NAMES = _spellings(
     ),
     *("authorization", "credential", "jwt", "code", "ssig", "psig", "csig"),
 )
+EXPIRY_NAMES += tuple(f"_{name}" for name in EXPIRY_NAMES if len(name) > 1)
+"""With an underscore before it as Symfony writes it (``_expiration`` and ``_hash``)."""
+SIGNATURE_NAMES += tuple(f"_{name}" for name in SIGNATURE_NAMES if len(name) > 2)
 _HEX_EPOCH = re.compile(r"^(?:0[xX][0-9a-fA-F]{8}|(?=[0-9]*[a-fA-F])[4-9a-fA-F][0-9a-fA-F]{7})$")
 _ALGORITHM = re.compile(r"^(?:hmac[-_]?)?(?:sha[-_]?(?:1|256|384|512)|md5|v[0-9])[:=,_\-]", re.IGNORECASE)
 _BEHIND = ".,;:!?)]}>'\"\\\x00"
@@ -186,7 +189,10 @@ _PASSWORD_NAMES = frozenset(
     )
 )
 _NO_SECRETS = frozenset(
-    {"true", "false", "null", "none", "undefined", "yes", "no", "0", "1", "", "public", "anonymous"}
+    {
+        *("true", "false", "null", "none", "undefined", "yes", "no", "0", "1", "", "public", "anonymous"),
+        *("reset", "forgot", "forgotten", "change", "changed", "update", "new", "required", "show", "hide"),
+    }
 )
 _BEARER = re.compile(r"^(?:Bearer|Basic|Token|Key|ApiKey)[\s+]+", re.IGNORECASE)
 
