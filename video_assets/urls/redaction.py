@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable
 
 from video_assets.urls.analysis import analyse, merge, recent_analysis
+from video_assets.urls.header_redaction import QUOTE, hide_headers
+from video_assets.urls.named_secrets import hide_named
 from video_assets.urls.parted_requests import parted_secrets
 from video_assets.urls.parts import Parts, Span
 from video_assets.urls.second_look import is_plain
-from video_assets.urls.secret_names import SECRET_NAMES, bare_name, is_harmless, is_likely_secret, is_secret
+from video_assets.urls.secret_names import is_secret
 from video_assets.urls.tokens import (
     KNOWN_KEY,
     MARKER,
@@ -28,6 +30,7 @@ _MOST_REPEATED = 50  # a text with more is a list of links, not one link told tw
 # Without one of these signs a text holds nothing that any rule below would hide.
 _WORTH_A_LOOK = re.compile(
     r"[=@:/%\\&]|['\"] ?,|[-_.][A-Za-z0-9]{16}|e[yw][A-Za-z0-9]{6}|AIza|EAA|[Bb]earer |[Bb]asic |[Tt]oken "
+    r"|--[A-Za-z]|-----BEGIN |(?:whsec|luma|sk)[-_]"
 )
 
 # "\x1b[" sets the colour of a terminal: it belongs to no URL.
@@ -40,8 +43,9 @@ _URL_MARK = re.compile(
     r"(?::|%(?:25){0,6}3[aA]|\\{1,4}u003[aA]|&(?:amp;){0,3}(?:#0*58|#[xX]0*3[aA]|colon);)"
     r"(?:\\{0,4}/|%(?:25){0,6}2[fF]|\\{1,4}u002[fF]|&(?:amp;){0,3}(?:#0*47|#[xX]0*2[fF]|sol);){2}"
 )
-_QUERY_OPENING = re.compile(r"[A-Za-z_]{1,32}=\\{0,4}'")  # query='a=1&b=2', as a repr shows it
-_BARE_QUERY = re.compile(r"[^/=]*=")
+# query='a=1&b=2' as a repr shows it, body=a=1&b=2 as a line of a log does
+_QUERY_OPENING = re.compile(r"[A-Za-z_]{1,32}=(?:\\{0,4}'|(?=[A-Za-z_][A-Za-z0-9_.\-]{0,63}=[^=]))")
+_BARE_QUERY = re.compile(r"([^/=]*)=(?=(/?))")
 _WHOLE_URL = re.compile(
     r"\s*[A-Za-z][A-Za-z0-9+.\-]{0,30}(?::\\{0,4}/\\{0,4}/|%(?:25){0,6}3[aA])|\s*//|\s*(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,63}/"
 )
@@ -50,28 +54,16 @@ _NEXT_URL = re.compile(r"[,|;](?=https?:\\{0,4}/)", re.IGNORECASE)
 _SCHEME_BEFORE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*$")
 _TRAILING = ".,;:!?)]}*"
 
-_EQUALS = r"(?:[ \t]{0,2}=[ \t]{0,2}|%(?:25){0,6}3[dD]|\\{1,4}u003[dD]|\\{1,4}x3[dD]|&#(?:61|x3[dD]);)"
-_QUOTE = r"(?:\\{0,7}[\"'`]|&quot;|&#(?:34|39);|%22)"
-_EDGE = r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
-# name=value of a query, wherever it stands and however it is escaped
-_PAIR = re.compile(
-    rf"{_EDGE}([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})({_EQUALS}{_QUOTE}?)"
-    r"((?:(?!%(?:25){0,6}26|\x1b\[)[^\s\"'<>&;,\\)}\]|`]|&#(?:43|61|47);)+)"
-)
-# "name": "value" of JSON, of a Python repr, of a header list, of parse_qs; name: value of a header line
-_MEMBER = re.compile(
-    rf"(?<![A-Za-z0-9_.\-])([A-Za-z_][A-Za-z0-9_.\-]{{0,63}})"
-    rf"({_QUOTE}?\s{{0,3}}[:,]\s{{0,3}}(?:\[\s{{0,3}})?b?{_QUOTE}|{_QUOTE}?:\s{{0,3}})"
-    r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
-)
-# <SignatureProvided>value</...> of the clouds' error bodies
-_ELEMENT = re.compile(r"<([A-Za-z][A-Za-z0-9_.\-]{0,63})>([^<>\s]{4,})(?=</)")
 _AUTHORIZATION = re.compile(
     r"(?<![A-Za-z0-9])(Bearer|Basic|Token|ApiKey|Key|DPoP|Bot)"
-    r"((?:[ \t+]|%(?:25){0,6}20)+)([A-Za-z0-9._~+/\-:]{6,}=*)",
+    rf"((?:[ \t+]|%(?:25){{0,6}}20)+{QUOTE}?)([A-Za-z0-9._~+/\-:]{{6,}}=*)",
     re.IGNORECASE,
 )
-_AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "digest"})
+_UNSURE_SCHEMES = frozenset({"key", "token", "basic", "bot", "apikey"})
+_PRIVATE_KEY = re.compile(
+    r"(-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----)"
+    r"(?:((?:(?!-----)[\s\S])*+)(?=-----END)|(?:(?:\s|\\{1,4}[rn]|[>|])*+[A-Za-z0-9+/=]{16,}+)*+(?:\s|\\{1,4}[rn])?[A-Za-z0-9+/=]*+)"
+)
 _BARE_TOKEN = re.compile(
     rf"{RUN_START}[A-Za-z0-9_\-]{{8,}}+=*(?:(?:\.|%(?:25){{0,4}}2[eE])[A-Za-z0-9_\-]*+){{1,4}}"
 )
@@ -104,13 +96,11 @@ def redact(text: str) -> str:
 
 
 def _once(text: str, known: dict[str, list[Span]]) -> str:
+    if "PRIVATE KEY" in text:
+        text = _PRIVATE_KEY.sub(_hide_private_key, text)
     text = _hide_everywhere(text, _url_secrets(text, known))
-    if "=" in text or "%" in text or "\\" in text or "&#" in text:
-        text = _PAIR.sub(_hide_pair, text)
-    if ":" in text or "'" in text or '"' in text:
-        text = _MEMBER.sub(_hide_member, text)
-    if "</" in text:
-        text = _ELEMENT.sub(_hide_element, text)
+    text = hide_headers(text)
+    text = hide_named(text)
     text = _AUTHORIZATION.sub(_hide_authorization, text)
     if "ey" in text or "ew" in text:
         text = _BARE_TOKEN.sub(_hide_bare_token, text)
@@ -192,7 +182,7 @@ def _secrets_of(text: str, start: int, end: int) -> list[Span]:
         start += opening.end()
         url = url[opening.end() :]
     prefix = 0
-    if "&" in url and "?" not in url and _BARE_QUERY.match(url) and not _URL_MARK.search(url):
+    if _is_bare_query(url):
         url, prefix = "?" + url, 1
     analysis = recent_analysis(url)
     spans = list(analysis.secrets)
@@ -206,6 +196,13 @@ def _secrets_of(text: str, start: int, end: int) -> list[Span]:
     return [(max(start, start + a - prefix), start + b - prefix) for a, b in spans if b - prefix > 0 and b > a]
 
 
+def _is_bare_query(text: str) -> bool:
+    if "?" in text or not (match := _BARE_QUERY.match(text)) or _URL_MARK.search(text):
+        return False
+    # "file=/a/token=..." is a path behind a name, unless the name itself promises a secret.
+    return "&" in text or not match[2] or is_secret(match[1], text[match.end() :])
+
+
 def _likely_secrets(parts: Parts) -> list[Span]:
     """Values beside which no scheme is known, under names that promise a secret."""
     return [
@@ -216,55 +213,17 @@ def _likely_secrets(parts: Parts) -> list[Span]:
     ]
 
 
-# --- names and shapes -------------------------------------------------------------------------------------------
+# --- shapes -----------------------------------------------------------------------------------------------------
 
 
-def _hide_pair(match: re.Match[str]) -> str:
-    name, equals, value = match.groups()
-    if "=" in value and equals[-1] in "\"'`;":  # href="https://...?token=...", query='token=...'
-        inner = _PAIR.sub(_hide_pair, value)
-        if inner != value:
-            return f"{name}{equals}{inner}"
-    is_spaced = equals != equals.strip()  # "signature = None" is a sentence or code, not a query
-    if is_secret(name, value) and (not is_spaced or is_random(value, least=8)):
-        return f"{name}{equals}{MARKER}"
-    return match.group()
-
-
-def _hide_member(match: re.Match[str]) -> str:
-    name, between, value = match.groups()
-    before, after = name + between, ""
-    word, blank, rest = value.partition(" ")
-    if blank and word.lower() in _AUTHORIZATION_WORDS:
-        before, value = before + word + blank, rest
-    elif blank and between[-1].isspace():  # the next word of a sentence is not part of the value
-        value, after = word, blank + rest
-    return f"{before}{MARKER}{after}" if _is_member_secret(bare_name(name), before, value) else match.group()
-
-
-def _hide_element(match: re.Match[str]) -> str:
-    name, value = match.groups()
-    return f"<{name}>{MARKER}" if is_secret(name, value) else match.group()
-
-
-def _is_member_secret(name: str, before: str, value: str) -> bool:
-    if is_harmless(name, value):
-        return False
-    if name in SECRET_NAMES:
-        if before.endswith(":"):  # a canonical header, or any two things with a colon between them
-            return is_random(value)
-        # "token: expired" is a sentence; what is quoted or holds a digit is a value
-        return (
-            before[-1] in "\"'`" or any(character.isdigit() for character in value) or is_random(value, least=6)
-        )
-    return not before.endswith(":") and is_likely_secret(name, value)
+def _hide_private_key(match: re.Match[str]) -> str:
+    return match[1] + MARKER if len(match.group()) > len(match[1]) else match.group()
 
 
 def _hide_authorization(match: re.Match[str]) -> str:
     word, blank, value = match.groups()
-    if MARKER in value or not (is_random(value, least=8) or len(value) >= 20 or word.lower() == "basic"):
-        return match.group()
-    if word.lower() in ("key", "token", "basic", "bot", "apikey") and not is_random(value, least=8):
+    is_unsure = word.lower() in _UNSURE_SCHEMES
+    if MARKER in value or not (is_random(value, least=8) or (len(value) >= 20 and not is_unsure)):
         return match.group()
     return f"{word}{blank}{MARKER}"
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from video_assets.urls.schemes import SCHEMES
 from video_assets.urls.schemes.credentials import API_KEY_NAMES
 from video_assets.urls.tokens import MARKER, is_key, is_random
 
 
-def _names(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of a text that is a list of them."""
     return frozenset(text.split())
 
 
-LIKELY_NAMES = frozenset(API_KEY_NAMES) | _names(
+LIKELY_NAMES = frozenset(API_KEY_NAMES) | words(
     """
     token key sign policy auth oh hm _upt secure verify credential credentials sv-token code st t s e a h
     md5 hash download_token file_token user_token bearer nonce x-token ticket license_key
@@ -19,12 +22,12 @@ LIKELY_NAMES = frozenset(API_KEY_NAMES) | _names(
 )
 """Names whose value is secret when it looks drawn by a machine."""
 
-_CHECKSUM_NAMES = _names("md5 hash t s e a h st nonce")
+_CHECKSUM_NAMES = words("md5 hash t s e a h st nonce")
 """Secret inside a URL that the table knows; in plain text they are checksums, counters and columns."""
 
 SECRET_NAMES = frozenset(
     name for scheme in SCHEMES for name in scheme.secret if isinstance(name, str) and name not in LIKELY_NAMES
-) | _names(
+) | words(
     """
     security-token _jwt jwt hmac hdnts hdnea hdntl __token__ __cld_token__ __gda__ bcdn_token
     edge-cache-token auth_key access_token accesstoken access-token refresh_token refreshtoken auth_token
@@ -35,11 +38,13 @@ SECRET_NAMES = frozenset(
     pwd passphrase cloudfront-signature cloudfront-policy aws_secret_access_key aws_session_token
     secretaccesskey authorization proxy-authorization x-registry-auth csrf_token csrftoken jsessionid
     phpsessid sessionid session_id set-cookie cookie rlkey q-signature accountkey account_key sharedaccesskey
+    private_key privatekey private-key azure_storage_key x-amz-server-side-encryption-customer-key
+    code_verifier samlresponse samlrequest
     """
 )
 """Names whose value is secret whatever it looks like: those of the scheme table, of headers and of settings."""
 
-_HARMLESS_NAMES = _names(
+_HARMLESS_NAMES = words(
     """
     x-amz-credential x-amz-signedheaders x-goog-signedheaders page_token pagetoken next_token nexttoken
     next_page_token nextpagetoken continuation_token continuationtoken token_type tokentype token_path
@@ -49,18 +54,36 @@ _HARMLESS_NAMES = _names(
     key-pair-id keyname key_name
     """
 )
-_HARMLESS_VALUES = _names(
+_HARMLESS_VALUES = words(
     "true false null none undefined yes no on off expired invalid missing required valid ok unsigned-payload"
     " bearer basic"
 )
 _ENDS_OF_NAMES = ("_password", "-password", "_api_key", "-api-key", "_apikey", "_secret", "_secret_key")
 """Of settings and environment variables: ``DATABASE_PASSWORD``, ``RUNWAYML_API_SECRET``."""
 _PARTS_OF_NAMES = ("token", "secret", "passw", "signature", "apikey", "api_key", "api-key", "hmac")
+_KEYS_OF_THINGS = words("s3 op run job doc tag row map url pk sub set")
+_ENDS_OF_KEYS_OF_THINGS = (
+    *words("""
+    idempotency idempotent partition asset cache sort primary foreign public publishable object storage dedup
+    deduplication group shard routing hash index unique content media step lookup join file blob upload bucket
+    video image item record entity natural business surrogate message event order dict json i18n translation
+    locale host composite range state config setting settings feature registry column table label metric schema
+    etag digest checksum fingerprint resource task queue topic kafka redis memcache document collection node tree
+    path link short thumbnail poster output input source target result artifact backup archive catalog site lock
+    lease concurrency limit issue project
+    """),
+)
+"""``partition_key`` names a thing. Any other ``..._key`` may open one: ``FAL_KEY``, ``encryptionKey``."""
+# Letters and digits that no word is made of, however orderly; "0x..." is the address of a contract.
+_LONG_MIX = re.compile(
+    r"(?!0x)(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z][A-Za-z0-9]{0,7}[_\-]){0,2}[A-Za-z0-9]{20,}"
+)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def bare_name(name: str) -> str:
-    """The name as it is compared: lower case, without the objects it belongs to (``config.token``)."""
-    return name.lower().rpartition(".")[2]
+    """The name as it is compared: lower case, without the objects it belongs to (``config.token``) or dashes."""
+    return name.lower().rpartition(".")[2].lstrip("-")
 
 
 def is_harmless(name: str, value: str) -> bool:
@@ -71,10 +94,28 @@ def is_harmless(name: str, value: str) -> bool:
 def is_likely_secret(name: str, value: str) -> bool:
     """True when the name allows for a secret and the value looks like one."""
     if name in LIKELY_NAMES:
-        return name not in _CHECKSUM_NAMES and is_key(value)
+        if name in _CHECKSUM_NAMES:
+            return False
+        return is_key(value) or ("token" in name and _is_long_token(value))
     if name.endswith(_ENDS_OF_NAMES):
         return not value.isdigit()
-    return any(part in name for part in _PARTS_OF_NAMES) and is_random(value)
+    if any(part in name for part in _PARTS_OF_NAMES):
+        return is_random(value) or _is_long_token(value)
+    return name.endswith("key") and _opens_something(name, value)
+
+
+def _is_long_token(value: str) -> bool:
+    return _LONG_MIX.fullmatch(value) is not None or (value[0] == "/" and is_key(value.lstrip("/")))
+
+
+def _opens_something(name: str, value: str) -> bool:
+    """True for the value of ``..._key`` that is a key to something, not the key of a thing."""
+    stem = name[: -len("key")].rstrip("_-")
+    if not stem or stem.endswith(_ENDS_OF_KEYS_OF_THINGS) or re.split(r"[_\-]", stem)[-1] in _KEYS_OF_THINGS:
+        return False
+    if _UUID.fullmatch(value) is not None:
+        return False  # an identifier
+    return is_key(value) or _is_long_token(value)
 
 
 def is_secret(name: str, value: str) -> bool:

@@ -41,7 +41,8 @@ _CLASS_CHANGE = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-
 KNOWN_KEY = re.compile(
     r"(?<![A-Za-z0-9_])(?:"
     r"sk[-_](?=[A-Za-z_\-]{0,40}[0-9])[A-Za-z0-9_\-]{20,}+"  # OpenAI, Anthropic, Stripe, ElevenLabs
-    r"|rk_(?:live|test)_[A-Za-z0-9]{20,}+"
+    r"|[rs]k_(?:live|test)_[A-Za-z0-9]{20,}+"
+    r"|whsec_[A-Za-z0-9+/_\-]{16,}+={0,2}"  # webhooks of Stripe and Svix
     r"|AIza[0-9A-Za-z_\-]{35}"  # Google
     r"|ya29\.[0-9A-Za-z_\-]{20,}+"
     r"|gh[pousr]_[A-Za-z0-9]{36,}+|github_pat_[A-Za-z0-9_]{40,}+|glpat-[A-Za-z0-9_\-]{20,}+"
@@ -50,6 +51,7 @@ KNOWN_KEY = re.compile(
     r"|pplx-[A-Za-z0-9]{40,}+|xai-[A-Za-z0-9]{60,}+|sbp_[a-f0-9]{40}|sb_secret_[A-Za-z0-9_\-]{20,}+"
     r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_\-]{50,}+|dop_v1_[a-f0-9]{64}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"
     r"|SG\.[A-Za-z0-9_\-]{16,}+\.[A-Za-z0-9_\-]{16,}+|key_[a-f0-9]{64,}+"  # SendGrid, Runway
+    r"|hvs\.[A-Za-z0-9_\-]{24,}+|[0-9]{8,10}:AA[A-Za-z0-9_\-]{33}"  # Vault, Telegram
     r"|EAA[A-Za-z0-9]{60,}+|lin_api_[A-Za-z0-9]{30,}+|luma-[0-9a-f]{8}-[0-9a-f\-]{20,}+"
     r")"
 )

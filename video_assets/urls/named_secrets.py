@@ -1,0 +1,181 @@
+"""Secrets under a name: ``name=value``, ``"name": "value"``, records of name and value, options of a command."""
+
+from __future__ import annotations
+
+import re
+
+from video_assets.urls.header_redaction import QUOTE, hide_cookies
+from video_assets.urls.secret_names import (
+    LIKELY_NAMES,
+    SECRET_NAMES,
+    bare_name,
+    is_harmless,
+    is_likely_secret,
+    is_secret,
+)
+from video_assets.urls.tokens import MARKER, is_random
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}+"
+_EQUALS = r"(?:[ \t]{0,2}=[ \t]{0,2}|%(?:25){0,6}3[dD]|\\{1,4}u003[dD]|\\{1,4}x3[dD]|&#(?:61|x3[dD]);)"
+_EDGE = r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=[\s\"'`]--)|(?<=^--))"
+# name=value of a query, wherever it stands and however it is escaped
+_PAIR = re.compile(
+    rf"{_EDGE}({_NAME})({_EQUALS}{QUOTE}?)"
+    r"((?:(?!%(?:25){0,6}26|\x1b\[)[^\s\"'<>&;,\\)}\]|`]|&#(?:43|61|47);)+)"
+)
+_INNER_NAME = re.compile(rf"({_NAME})=(?=[^=])")
+_MOST_INNER_NAMES = 8
+# "name": "value" of JSON, of a Python repr, of a header list, of parse_qs; name: value of a header line;
+# 'name' => 'value' of Ruby and PHP; name:[value] of Go
+_MEMBER = re.compile(
+    rf"(?<![A-Za-z0-9_.\-])({_NAME})"
+    rf"({QUOTE}?(?:\s{{0,3}}[:,]\s{{0,3}}(?:\[\s{{0,3}})?b?{QUOTE}|:\s{{0,3}}\[?"
+    rf"|\]?\s{{0,3}}=>\s{{0,4}}(?:string\([0-9]{{1,6}}\) )?b?{QUOTE}?))"
+    r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
+)
+# <SignatureProvided>value</...> of the clouds' error bodies
+_ELEMENT = re.compile(r"<([A-Za-z][A-Za-z0-9_.\-]{0,63})>([^<>\s]{4,})(?=</)")
+# {"name": "X-Api-Key", "value": "..."} of HAR files, Postman collections and container settings
+_FIELD = r"(?:\s{{0,3}},\s{{0,9}}{q}\w{{1,20}}{q}\s{{0,3}}:\s{{0,3}}(?:{q}[^\"'\\]{{0,64}}{q}|\w{{1,10}})){{0,2}}"
+_RECORD = re.compile(
+    rf"(?P<before>(?P<q>\\{{0,7}}[\"'])(?:name|key|Name|Key)(?P=q)\s{{0,3}}:\s{{0,3}}(?P=q)(?P<name>{_NAME})(?P=q)"
+    rf"{_FIELD.format(q='(?P=q)')}\s{{0,3}},\s{{0,9}}(?P=q)[vV]alue(?P=q)\s{{0,3}}:\s{{0,3}}(?P=q))"
+    r"(?P<value>(?:(?!(?<!\\)(?P=q))[^\r\n]){1,16384}+)"
+)
+_RECORD_BACKWARDS = re.compile(
+    r"(?P<before>(?P<q>\\{0,7}[\"'])[vV]alue(?P=q)\s{0,3}:\s{0,3}(?P=q))"
+    r"(?P<value>(?:(?!(?<!\\)(?P=q))[^\r\n]){1,16384}+)"
+    rf"(?P<after>(?P=q)\s{{0,3}},\s{{0,9}}(?P=q)(?:name|key|Name|Key)(?P=q)\s{{0,3}}:\s{{0,3}}(?P=q)"
+    rf"(?P<name>{_NAME})(?P=q))"
+)
+# --api-key value: an option of a command
+_OPTION = re.compile(rf"(--(?<![^\s\"'`\[(,]--){_NAME})({QUOTE}?,?[ \t]{{1,3}}{QUOTE}?)([^\s\"'<>\\,;)}}\]`]+)")
+_USER_OPTION = re.compile(
+    rf"(-(?<!\S-)(?:u|-user|-proxy-user)[ =]{QUOTE}?[^\s:\"'\\]{{0,256}}:)([^\s\"'\\]{{1,1024}})"
+)
+_COOKIE_OPTION = re.compile(
+    r"(-(?<!\S-)(?:b|-cookie)[ =](\\{0,7}[\"'])?)((?(2)[^\"'\\\r\n]|[^\s\"'\\]){3,16384}+)"
+)
+# auth=('user', 'password') of requests, HTTPBasicAuth('user', 'password')
+_AUTH_TUPLE = re.compile(
+    rf"(uth(?:=|': )?\(\s?b?{QUOTE}[^\s\"'\\]{{0,256}}{QUOTE},\s?b?{QUOTE})([^\s\"'\\]{{1,1024}})"
+)
+
+
+def hide_named(text: str) -> str:
+    """The text without the values whose names promise a secret."""
+    if "=" in text or "%" in text or "\\" in text or "&#" in text:
+        text = _PAIR.sub(_hide_pair, text)
+    if ":" in text or "'" in text or '"' in text or "=>" in text:
+        text = _MEMBER.sub(_hide_member, text)
+    if 'alue"' in text or "alue'" in text or "alue\\" in text:
+        text = _RECORD.sub(_hide_record, text)
+        text = _RECORD_BACKWARDS.sub(_hide_record, text)
+    if "</" in text:
+        text = _ELEMENT.sub(_hide_element, text)
+    if "uth" in text and "(" in text:
+        text = _AUTH_TUPLE.sub(rf"\1{MARKER}", text)
+    return _hide_options(text) if " -" in text or text.startswith("-") else text
+
+
+def _hide_pair(match: re.Match[str]) -> str:
+    name, equals, value = match.groups()
+    if "=" in value:
+        start = 0
+        if equals[-1] in "\"'`;":  # href="https://...?token=...", query='token=...'
+            inner = _PAIR.sub(_hide_innermost, value)
+            if inner != value:
+                return f"{name}{equals}{inner}"
+        elif not is_secret(name, value):  # body=client_secret=...
+            for _ in range(_MOST_INNER_NAMES):
+                found = _INNER_NAME.match(value, start)
+                if found is None:
+                    break
+                start = found.end()
+                if is_secret(found[1], value[start:]):
+                    return f"{name}{equals}{value[:start]}{MARKER}"
+    is_spaced = equals != equals.strip()  # "signature = None" is a sentence or code, not a query
+    if is_secret(name, value) and (not is_spaced or is_random(value, least=8)):
+        return f"{name}{equals}{MARKER}"
+    return match.group()
+
+
+def _hide_innermost(match: re.Match[str]) -> str:
+    name, equals, value = match.groups()
+    return f"{name}{equals}{MARKER}" if is_secret(name, value) else match.group()
+
+
+def _hide_member(match: re.Match[str]) -> str:
+    name, between, value = match.groups()
+    before, after = name + between, ""
+    word, blank, rest = value.partition(" ")
+    if rest.startswith(MARKER):
+        return match.group()  # a scheme word, and its credentials are hidden already
+    if blank and word.lower() in _AUTHORIZATION_WORDS:
+        before, value = before + word + blank, rest
+    elif blank and (between[-1].isspace() or between[-1] in ":["):  # the next word is not part of the value
+        value, after = word, blank + rest
+    return f"{before}{MARKER}{after}" if _is_member_secret(bare_name(name), before, value) else match.group()
+
+
+_AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "digest"})
+
+
+def _hide_element(match: re.Match[str]) -> str:
+    name, value = match.groups()
+    return f"<{name}>{MARKER}" if is_secret(name, value) else match.group()
+
+
+def _hide_record(match: re.Match[str]) -> str:
+    name, value = bare_name(match["name"]), match["value"]
+    after = match["after"] if "after" in match.re.groupindex else ""
+    if name.endswith("cookie"):
+        return match["before"] + hide_cookies(value) + after
+    if is_harmless(name, value) or not (name in SECRET_NAMES or is_likely_secret(name, value)):
+        return match.group()
+    return match["before"] + MARKER + after
+
+
+def _is_member_secret(name: str, before: str, value: str) -> bool:
+    if is_harmless(name, value):
+        return False
+    is_close = before.endswith((":", ":["))  # a canonical header, or any two things with a colon between them
+    if name in SECRET_NAMES:
+        if is_close:
+            return is_random(value)
+        # "token: expired" is a sentence; what is quoted or holds a digit is a value
+        return (
+            before[-1] in "\"'`" or any(character.isdigit() for character in value) or is_random(value, least=6)
+        )
+    if is_close and (not is_random(value, least=16) or (name in LIKELY_NAMES and "token" not in name)):
+        return False
+    return is_likely_secret(name, value)
+
+
+def _hide_options(text: str) -> str:
+    if "--" in text:
+        text = _OPTION.sub(_hide_option, text)
+    if "-u" in text and ":" in text:
+        text = _USER_OPTION.sub(_hide_user, text)
+    if "-b" in text or "--cookie" in text:
+        text = _COOKIE_OPTION.sub(lambda match: match[1] + hide_cookies(match[3]), text)
+    return text
+
+
+def _hide_option(match: re.Match[str]) -> str:
+    option, between, value = match.groups()
+    # "--password is required": a word of a sentence; "--token $TOKEN": no value yet
+    if value.startswith(("-", "$", "{", "%", "*")) or (value.isalpha() and not is_random(value, least=8)):
+        return match.group()
+    return f"{option}{between}{MARKER}" if is_secret(option, value) else match.group()
+
+
+def _hide_user(match: re.Match[str]) -> str:
+    before, password = match.groups()
+    # "docker run -u 1000:1000", "-u node:node"
+    is_command = "curl" in match.string or "://" in match.string
+    if password.isdigit() or MARKER in password or password.startswith(("$", "{", "<")):
+        return match.group()
+    if is_command or is_random(password, least=6):
+        return before + MARKER
+    return match.group()
