@@ -20,10 +20,11 @@ _BETWEEN = (
     rf"(?:{QUOTE}\s{{0,3}},\s{{0,3}}b?(?={QUOTE})|{QUOTE}?\]?\s{{0,3}}(?:=>|[:=])\s{{0,3}}[\[(]?\s{{0,3}}b?)"
     rf"(?P<quote>{QUOTE})?"
 )
+_EDGE = r"(?:(?<![A-Za-z0-9].)|(?<=\\[rnt].))"  # behind the first letter: of a dump, "\\r\\n" stands before it
 _WORD = r"[^\s\"'<>\\,;)}\]`]+"
 _PARAM = r"[A-Za-z][A-Za-z0-9_\-]{0,63}\s?=\s?(?:\\{0,7}\"[^\"\\\n]*+\\{0,7}\"|[^\s,\"'\\)\]}]++)"
 _AUTHORIZATION_HEADER = re.compile(
-    rf"(?P<before>[aA](?<![A-Za-z0-9].)(?:uthorization|UTHORIZATION){_BETWEEN}"
+    rf"(?P<before>[aA]{_EDGE}(?:uthorization|UTHORIZATION){_BETWEEN}"
     rf"(?P<scheme>[A-Za-z][A-Za-z0-9_\-]{{0,40}})(?:[ \t+]|%(?:25){{0,6}}20)+)"
     rf"(?(quote)(?P<whole>(?:(?!(?<!\\)(?P=quote))[^\r\n]){{1,16384}}+)"
     rf"|(?P<open>{QUOTE}?)(?P<list>{_PARAM}(?:,\s{{0,3}}{_PARAM})*+|{_WORD})(?P<more>(?:[ \t]{_WORD}){{0,6}}))"
@@ -42,11 +43,11 @@ _WORDS_OF_SENTENCES = words(
     expired none null not is or and was the for with failed rejected credentials key keys only
     """
 )
-_PLACEHOLDER = re.compile(r"\$\{?[\w.]+\}?|\{\{?[\w. ]*\}?\}|<[\w. \-]+>|%\(?\w{0,40}\)?s|\*+|\.{3}|…")
+_PLACEHOLDER = re.compile(r"\$\{?[\w.]+\}?|\{\{?[\w. ]*\}{0,2}|<[\w. \-]+>|%\(?\w{0,40}\)?s|\*+|\.{3}|…")
 _LEAST_LOWER_CASE = 16  # letters of one case alone: shorter ones are words
 
 _COOKIES = re.compile(
-    rf"([cC](?<![A-Za-z0-9].)(?:ookie|OOKIE)2?{_BETWEEN})"
+    rf"([cC]{_EDGE}(?:ookie|OOKIE)2?{_BETWEEN})"
     r"(?=[^\s=;,\"'\\]{1,128}=)((?:[^\r\n\"'\\]|\\(?![rn\"'\\])){3,16384}+)"
 )
 _COOKIE = re.compile(r"(?<![^\s;,])([^\s=;,\"']{1,128})=([^\s;,\"'\\\]})]+)")

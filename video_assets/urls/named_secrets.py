@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from video_assets.urls.header_redaction import QUOTE, hide_cookies
 from video_assets.urls.secret_names import (
@@ -20,11 +21,17 @@ _EQUALS = r"(?:[ \t]{0,2}=[ \t]{0,2}|%(?:25){0,6}3[dD]|\\{1,4}u003[dD]|\\{1,4}x3
 _EDGE = r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=[\s\"'`]--)|(?<=^--))"
 # name=value of a query, wherever it stands and however it is escaped
 _PAIR = re.compile(
-    rf"{_EDGE}({_NAME})({_EQUALS}{QUOTE}?)"
+    rf"{_EDGE}({_NAME})({_EQUALS}\[?{QUOTE}?)"
     r"((?:(?!%(?:25){0,6}26|\x1b\[)[^\s\"'<>&;,\\)}\]|`]|&#(?:43|61|47);)+)"
 )
-_INNER_NAME = re.compile(rf"({_NAME})=(?=[^=])")
+_INNER_NAME = re.compile(rf"(?<![A-Za-z0-9_.\-])({_NAME})=(?=[^=])")
 _MOST_INNER_NAMES = 8
+_PASSWORD_WORD = re.compile(r"(?:ass(?:wd|wo|ph)|ASS(?:WD|WO|PH)|ecret|ECRET)")
+# password="four words of a passphrase"
+_PHRASE = re.compile(
+    rf"((?:passw(?:or)?d|passphrase|PASSW(?:OR)?D|PASSPHRASE|secret|SECRET){QUOTE}?\s{{0,2}}(?:=>|[:=])\s{{0,2}}b?"
+    r"(?P<q>\\{0,7}[\"']))((?:(?!(?<!\\)(?P=q))[^\r\n]){4,512}+)(?=(?P=q))"
+)
 # "name": "value" of JSON, of a Python repr, of a header list, of parse_qs; name: value of a header line;
 # 'name' => 'value' of Ruby and PHP; name:[value] of Go
 _MEMBER = re.compile(
@@ -48,6 +55,11 @@ _RECORD_BACKWARDS = re.compile(
     rf"(?P<after>(?P=q)\s{{0,3}},\s{{0,9}}(?P=q)(?:name|key|Name|Key)(?P=q)\s{{0,3}}:\s{{0,3}}(?P=q)"
     rf"(?P<name>{_NAME})(?P=q))"
 )
+_RECORD_OF_LINES = re.compile(
+    rf"(?P<before>name:[ \t]{{1,3}}{QUOTE}?(?P<name>{_NAME}){QUOTE}?[ \t]{{0,3}}\r?\n[ \t]{{0,40}}"
+    rf"value:[ \t]{{1,3}}{QUOTE}?)"
+    r"(?P<value>[^\s\"']+)"
+)
 # --api-key value: an option of a command
 _OPTION = re.compile(rf"(--(?<![^\s\"'`\[(,]--){_NAME})({QUOTE}?,?[ \t]{{1,3}}{QUOTE}?)([^\s\"'<>\\,;)}}\]`]+)")
 _USER_OPTION = re.compile(
@@ -64,6 +76,8 @@ _AUTH_TUPLE = re.compile(
 
 def hide_named(text: str) -> str:
     """The text without the values whose names promise a secret."""
+    if ("'" in text or '"' in text) and _PASSWORD_WORD.search(text):
+        text = _PHRASE.sub(_hide_phrase, text)
     if "=" in text or "%" in text or "\\" in text or "&#" in text:
         text = _PAIR.sub(_hide_pair, text)
     if ":" in text or "'" in text or '"' in text or "=>" in text:
@@ -71,33 +85,50 @@ def hide_named(text: str) -> str:
     if 'alue"' in text or "alue'" in text or "alue\\" in text:
         text = _RECORD.sub(_hide_record, text)
         text = _RECORD_BACKWARDS.sub(_hide_record, text)
+    if "value: " in text:
+        text = _RECORD_OF_LINES.sub(_hide_record, text)
     if "</" in text:
         text = _ELEMENT.sub(_hide_element, text)
     if "uth" in text and "(" in text:
         text = _AUTH_TUPLE.sub(rf"\1{MARKER}", text)
-    return _hide_options(text) if " -" in text or text.startswith("-") else text
+    return _hide_options(text) if "-" in text else text
+
+
+def _name_of(match: re.Match[str]) -> str:
+    """The name, without the last letter of a line end that a dump spells in front of it: ``\\nX-Api-Key``."""
+    name = match[1]
+    if name[0] in "rnt" and match.string[match.start() - 1 : match.start()] == "\\" and len(name) > 1:
+        bare = bare_name(name)
+        return name if bare in SECRET_NAMES or bare in LIKELY_NAMES else name[1:]
+    return name
+
+
+def _hide_phrase(match: re.Match[str]) -> str:
+    is_phrase = " " in match[3] and MARKER not in match[3] and not match[3].startswith("-----BEGIN")
+    return match[1] + MARKER if is_phrase else match.group()
 
 
 def _hide_pair(match: re.Match[str]) -> str:
-    name, equals, value = match.groups()
+    _, equals, value = match.groups()
+    name = _name_of(match)
+    before = match.group()[: match.start(3) - match.start()]
     if "=" in value:
-        start = 0
         if equals[-1] in "\"'`;":  # href="https://...?token=...", query='token=...'
             inner = _PAIR.sub(_hide_innermost, value)
             if inner != value:
-                return f"{name}{equals}{inner}"
-        elif not is_secret(name, value):  # body=client_secret=...
-            for _ in range(_MOST_INNER_NAMES):
-                found = _INNER_NAME.match(value, start)
-                if found is None:
-                    break
-                start = found.end()
-                if is_secret(found[1], value[start:]):
-                    return f"{name}{equals}{value[:start]}{MARKER}"
+                return before + inner
+        elif not is_secret(name, value):  # body=client_secret=..., exp=...~hmac=...
+            for found in islice(_INNER_NAME.finditer(value), _MOST_INNER_NAMES):
+                if is_secret(found[1], value[found.end() :]):
+                    return f"{before}{value[: found.end()]}{MARKER}"
     is_spaced = equals != equals.strip()  # "signature = None" is a sentence or code, not a query
-    if is_secret(name, value) and (not is_spaced or is_random(value, least=8)):
-        return f"{name}{equals}{MARKER}"
-    return match.group()
+    if (
+        value.startswith("-----BEGIN")
+        or not is_secret(name, value)
+        or (is_spaced and not is_random(value, least=8))
+    ):
+        return match.group()
+    return before + MARKER
 
 
 def _hide_innermost(match: re.Match[str]) -> str:
@@ -108,6 +139,7 @@ def _hide_innermost(match: re.Match[str]) -> str:
 def _hide_member(match: re.Match[str]) -> str:
     name, between, value = match.groups()
     before, after = name + between, ""
+    name = _name_of(match)
     word, blank, rest = value.partition(" ")
     if rest.startswith(MARKER):
         return match.group()  # a scheme word, and its credentials are hidden already
@@ -137,8 +169,10 @@ def _hide_record(match: re.Match[str]) -> str:
 
 
 def _is_member_secret(name: str, before: str, value: str) -> bool:
-    if is_harmless(name, value):
+    if is_harmless(name, value) or value.startswith("-----BEGIN"):
         return False
+    if name.endswith("cookie") and "=" in value:
+        return False  # its pairs have been looked at one by one
     is_close = before.endswith((":", ":["))  # a canonical header, or any two things with a colon between them
     if name in SECRET_NAMES:
         if is_close:
@@ -165,7 +199,8 @@ def _hide_options(text: str) -> str:
 def _hide_option(match: re.Match[str]) -> str:
     option, between, value = match.groups()
     # "--password is required": a word of a sentence; "--token $TOKEN": no value yet
-    if value.startswith(("-", "$", "{", "%", "*")) or (value.isalpha() and not is_random(value, least=8)):
+    is_word = value.isalpha() and not is_random(value, least=8)
+    if is_word or value.startswith(("-", "$", "{", "%", "*")) or option == "--cookie":
         return match.group()
     return f"{option}{between}{MARKER}" if is_secret(option, value) else match.group()
 

@@ -41,6 +41,31 @@ _PARTED = (
             r"\[:path: (?P<target>/[^\s\]]*)"
         ),
     ),
+    # any log of HTTP/2: :authority: host and :path: /target, in this order or the other
+    (
+        ":path: ",
+        re.compile(r":authority: (?P<host>[^\s\]]{1,300})\]?\s[^/]{0,80}?:path: (?P<target>/[^\s\]]*)"),
+    ),
+    (
+        ":path: ",
+        re.compile(r":path: (?P<target>/[^\s\]]*)\]?\s[^/]{0,80}?:authority: (?P<host>[^\s\]]{1,300})"),
+    ),
+    # structured logs: {"host": "host", "path": "/target"}, Request(host='host', target='/target')
+    (
+        "host",
+        re.compile(
+            r"host(?:name)?\\{0,4}[\"']?\s?[:=]\s?\\{0,4}[\"'](?P<host>[A-Za-z0-9.:\-]{3,253})\\{0,4}[\"'][^\n/{}]{0,120}?"
+            r"(?:path|target|uri|url)\\{0,4}[\"']?\s?[:=]\s?\\{0,4}[\"'](?P<target>/[^\s\"'\\]*)"
+        ),
+    ),
+    (
+        "host",
+        re.compile(
+            r"(?:path|target|uri|url)\\{0,4}[\"']?\s?[:=]\s?\\{0,4}[\"'](?P<target>/[^\s\"'\\]*)\\{0,4}[\"']"
+            r"(?:,\s?\\{0,4}[\"']?query(?:_string)?\\{0,4}[\"']?\s?[:=]\s?\\{0,4}[\"']\??(?P<query>[^\s\"'\\]*)\\{0,4}[\"'])?"
+            r"[^\n/{}]{0,120}?host(?:name)?\\{0,4}[\"']?\s?[:=]\s?\\{0,4}[\"'](?P<host>[A-Za-z0-9.:\-]{3,253})"
+        ),
+    ),
     # urllib.parse: SplitResult(scheme='https', netloc='host', path='/target', query='...', fragment='')
     (
         "netloc='",

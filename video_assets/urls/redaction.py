@@ -53,6 +53,9 @@ _BREAK = re.compile(r"[\s\"'<>`,;]")
 _NEXT_URL = re.compile(r"[,|;](?=https?:\\{0,4}/)", re.IGNORECASE)
 _SCHEME_BEFORE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*$")
 _TRAILING = ".,;:!?)]}*"
+_END_OF_CLAUSE = re.compile(
+    r"(?<=[!-~]{8})[，。；：！？、）】》」”’…]"
+)  # no blank stands before the next Chinese word
 
 _AUTHORIZATION = re.compile(
     r"(?<![A-Za-z0-9])(Bearer|Basic|Token|ApiKey|Key|DPoP|Bot)"
@@ -60,15 +63,25 @@ _AUTHORIZATION = re.compile(
     re.IGNORECASE,
 )
 _UNSURE_SCHEMES = frozenset({"key", "token", "basic", "bot", "apikey"})
+_KEY_BREAK = r"(?:\s|\\{1,4}[rn]|[>|])"
 _PRIVATE_KEY = re.compile(
-    r"(-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----)"
-    r"(?:((?:(?!-----)[\s\S])*+)(?=-----END)|(?:(?:\s|\\{1,4}[rn]|[>|])*+[A-Za-z0-9+/=]{16,}+)*+(?:\s|\\{1,4}[rn])?[A-Za-z0-9+/=]*+)"
+    r"(-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----)(?:(?:(?!-----)[\s\S])*+(?=-----END)"
+    rf"|(?:{_KEY_BREAK}*+(?:Proc-Type|DEK-Info|Version|Comment): [^\n\\]{{0,200}})*+"  # cut off
+    rf"(?:{_KEY_BREAK}*+[A-Za-z0-9+/=]{{16,}}+)*+(?:{_KEY_BREAK}*+[A-Za-z0-9+/=]++(?=[\"'\\]|\.\.\.|\s{{0,3}}\Z))?)"
+)
+# A password in raw base64: the slash in it ends the authority for every parser of URLs. What is no port is one.
+_SLASHED_PASSWORD = re.compile(
+    r"(://[^\s/:@\"'<>?#\[$]{1,128}:)(?![0-9]{1,5}[/?#]|[${%<])([^\s\"'<>@?#/]{0,256}+/[^\s\"'<>@?#]{0,256}+)(?=@[A-Za-z0-9])"
 )
 _BARE_TOKEN = re.compile(
     rf"{RUN_START}[A-Za-z0-9_\-]{{8,}}+=*(?:(?:\.|%(?:25){{0,4}}2[eE])[A-Za-z0-9_\-]*+){{1,4}}"
 )
 # How Python and urllib3 show a URL taken apart: the password is far from any "//" and "@host".
 _USERINFO_ALONE = re.compile(r"(?<=netloc=')[^'\s@]{1,4096}(?=@)|(?<=auth=')[^'\s:]{0,4096}:[^'\s]{1,4096}(?=')")
+# Where the path alone says whose it is: the last segment of a webhook of Slack or Discord.
+_WEBHOOK = re.compile(
+    r"(/services/T[A-Z0-9]{6,14}/B[A-Z0-9]{6,14}/|/api/webhooks/[0-9]{17,20}/)[A-Za-z0-9_\-]{20,}+"
+)
 _TELEGRAM = re.compile(r"(?<=/bot)[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20,}")
 
 
@@ -106,6 +119,10 @@ def _once(text: str, known: dict[str, list[Span]]) -> str:
         text = _BARE_TOKEN.sub(_hide_bare_token, text)
     if "netloc='" in text or "auth='" in text:
         text = _USERINFO_ALONE.sub(MARKER, text)
+    if "://" in text and "@" in text:
+        text = _SLASHED_PASSWORD.sub(rf"\1{MARKER}", text)
+    if "/services/T" in text or "/webhooks/" in text:
+        text = _WEBHOOK.sub(rf"\1{MARKER}", text)
     if "/bot" in text:
         text = _TELEGRAM.sub(MARKER, text)
     return KNOWN_KEY.sub(MARKER, text)
@@ -150,8 +167,15 @@ def _url_secrets(text: str, known: dict[str, list[Span]]) -> list[Span]:
             ]
         if found:
             shift = word.start()
+            if not piece.isascii():
+                found = [(start, _end_of_secret(piece, start, end)) for start, end in found]
             spans += [(start + shift, end + shift) for start, end in found]
     return spans
+
+
+def _end_of_secret(word: str, start: int, end: int) -> int:
+    stop = _END_OF_CLAUSE.search(word, start + _LEAST_REPEATED, end)
+    return stop.start() if stop else end
 
 
 def _candidates(word: str) -> Iterable[Span]:
@@ -193,7 +217,8 @@ def _secrets_of(text: str, start: int, end: int) -> list[Span]:
             a < raw_end and b > raw_start for a, b in analysis.secrets
         ):  # the table knows which part of it
             spans.append((raw_start, raw_end))
-    return [(max(start, start + a - prefix), start + b - prefix) for a, b in spans if b - prefix > 0 and b > a]
+    found = [(max(start, start + a - prefix), start + b - prefix) for a, b in spans if b - prefix > 0 and b > a]
+    return [(a + (text[a] == "["), b) for a, b in found]  # {token=[...]}, as Java shows headers
 
 
 def _is_bare_query(text: str) -> bool:

@@ -56,7 +56,7 @@ _HARMLESS_NAMES = words(
 )
 _HARMLESS_VALUES = words(
     "true false null none undefined yes no on off expired invalid missing required valid ok unsigned-payload"
-    " bearer basic"
+    " bearer basic reset change changed forgot forgotten refresh incorrect wrong"
 )
 _ENDS_OF_NAMES = ("_password", "-password", "_api_key", "-api-key", "_apikey", "_secret", "_secret_key")
 """Of settings and environment variables: ``DATABASE_PASSWORD``, ``RUNWAYML_API_SECRET``."""
