@@ -37,6 +37,8 @@ _MARKS = (
 _HEX_HTTP = "68747470"
 _HEX_BLURRED = bytes.maketrans(b"123456789abcdef", b"0" * 15)
 _DIGITS_BLURRED = bytes.maketrans(b"123456789", b"0" * 9)
+_MARKS_IN_PATHS = tuple({mark.encode().translate(_HEX_BLURRED).decode() for mark in _MARKS})
+_MARKS_IN_QUERIES = tuple({mark.encode().translate(_DIGITS_BLURRED).decode() for mark in _MARKS})
 _WHOLE_STRING = re.compile(r'"(https?://[^"]*)"')
 _LONG = 4096
 _MOST_CHARACTERS = 1 << 16
@@ -68,16 +70,21 @@ def _plain_name(name: str) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def _plain_blurred_path(path: bytes) -> bool:
-    marked = any(mark.encode().translate(_HEX_BLURRED) in path for mark in _MARKS)
-    return not marked and not schemes.knows_path(path.decode())
+def _plain_blurred_path(blurred: bytes) -> bool:
+    path = blurred.decode()
+    for mark in _MARKS_IN_PATHS:
+        if mark in path:
+            return False
+    return not schemes.knows_path(path)
 
 
 @lru_cache(maxsize=8192)
-def _plain_blurred_query(query: bytes) -> bool:
-    if any(mark.encode().translate(_DIGITS_BLURRED) in query for mark in _MARKS):
-        return False
-    for pair in query.decode().split("&"):
+def _plain_blurred_query(blurred: bytes) -> bool:
+    query = blurred.decode()
+    for mark in _MARKS_IN_QUERIES:
+        if mark in query:
+            return False
+    for pair in query.split("&"):
         name, _, value = pair.partition("=")
         if len(value) >= schemes.LONG_VALUE or "0" in name or not _plain_name(name):
             return False  # which digit it was decides whether a name is a known one

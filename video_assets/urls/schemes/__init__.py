@@ -21,7 +21,9 @@ from video_assets.urls.schemes.retention import RETENTION
 
 SCHEMES: tuple[Scheme, ...] = CLOUDS + CLOUDS_CHINA + PLATFORMS + CDNS_CHINA + CDNS + RETENTION + CREDENTIALS
 
-_DIGEST_SEGMENT = re.compile(r"/(?:[0-9a-fA-F]{32,64}|[A-Za-z0-9_\-]{22}(?:==)?)/")
+_DIGEST_AND_TIME = re.compile(
+    r"/(?:(?:[0-9a-fA-F]{32,64}|[A-Za-z0-9_\-]{22}(?:==)?)/(?:[0-9a-fA-F]{8}|[0-9]{10})|[0-9]{12}/[0-9a-fA-F]{32})/"
+)
 _KEY_LENGTH = 20
 _MOST_LABELS = 6
 
@@ -79,8 +81,8 @@ def knows_param(name: str) -> bool:
 
 
 def knows_path(path: str) -> bool:
-    """Whether a segment of the path looks like a digest."""
-    return _DIGEST_SEGMENT.search(path) is not None
+    """Whether two segments of the path look like a digest and a time."""
+    return _DIGEST_AND_TIME.search(path) is not None
 
 
 def candidates(parts: Parts) -> list[int]:
@@ -100,7 +102,7 @@ def candidates(parts: Parts) -> list[int]:
             found.update(numbers)
     if parts.userinfo is not None:
         found.update(_with_userinfo)
-    if _DIGEST_SEGMENT.search(text, parts.path_start, parts.path_end):
+    if _DIGEST_AND_TIME.search(text, parts.path_start, parts.path_end):
         found.update(_with_digest)
     if parts.jwts:
         found.update(_with_jwt)

@@ -66,7 +66,7 @@ class Scheme:
     jwt: bool = False
     """Needs a JSON Web Token; its ``exp`` is the expiry and the token is the secret."""
     digest: bool = False
-    """Needs a path segment that looks like a digest."""
+    """Needs a segment of the path that looks like a digest beside one that looks like a time."""
     long_value: bool = False
     """Needs a parameter whose value is long enough for a key."""
     userinfo: bool = False
