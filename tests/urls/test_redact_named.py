@@ -6,6 +6,8 @@ import json
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.urls.test_redact_headers import _values, assert_hidden
 from video_assets.urls import redact
@@ -61,6 +63,12 @@ def test_records_of_name_and_value_are_read_in_json_inside_json(name: str) -> No
 def test_keys_of_fal_are_an_identifier_and_a_secret() -> None:
     for secret in _values("hex")[:2]:
         assert redact(f"FAL_KEY=0b5c8c3e-4f9d-4c8e-9b7a-2f1d3e5a7c9b:{secret}") == "FAL_KEY=REDACTED"
+
+
+@pytest.mark.parametrize("name", ["PGPASSWORD", "MYSQL_PWD", "SMTP_PASS", "smtpPassword", "DB_PASSWORD"])
+def test_passwords_need_not_look_random(name: str) -> None:
+    assert redact(f"{name}=hunter-two host=db") == f"{name}=REDACTED host=db"
+    assert redact(f'{{"{name}": "hunter-two"}}') == f'{{"{name}": "REDACTED"}}'
 
 
 def test_passphrases_of_several_words_are_hidden_whole() -> None:
@@ -227,5 +235,95 @@ def test_ordinary_lines_are_not_touched(line: str) -> None:
 )
 def test_a_long_row_of_beginnings_comes_to_rest(piece: str) -> None:
     text = piece * (20_000 // len(piece))
+    shown = redact(text)
+    assert redact(shown) == shown
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        *("Authorization", "authorization: ", "Bearer ", "Digest ", "AWS AK:", "Cookie: ", "Set-Cookie: sid="),
+        *(
+            "token",
+            "api_key",
+            "password",
+            "FAL_KEY",
+            "=",
+            ": ",
+            " = ",
+            "=>",
+            '"',
+            "'",
+            '\\"',
+            '\\\\\\"',
+            "&quot;",
+            "%22",
+        ),
+        *(
+            "{",
+            "}",
+            "[",
+            "]",
+            "(",
+            ")",
+            ",",
+            ";",
+            "&",
+            "?",
+            "/",
+            "\\",
+            "\\n",
+            "\\r\\n",
+            "\n",
+            " ",
+            "--",
+            "-u ",
+            "-b ",
+        ),
+        *(
+            "q7Xz9Rk2LmB4vTn8Wc3YdFg5",
+            "wJal/XUtn+EMIK7MDENG/bPx==",
+            "correct horse",
+            "REDACTED",
+            "curl ",
+            "--token ",
+        ),
+        *(
+            '"name":"',
+            '","value":"',
+            'host="',
+            'path="/',
+            ":path: /",
+            ":authority: h",
+            "https://",
+            "a:b@",
+            "://u:p/w@h",
+        ),
+        *(
+            "-----BEGIN PRIVATE KEY-----",
+            "-----END PRIVATE KEY-----",
+            "Proc-Type: 4\n",
+            "auth=(",
+            "v1,",
+            "signature",
+        ),
+        *(
+            "whsec_",
+            "<token>",
+            "</token>",
+            "%3D",
+            "\\u003d",
+            "map[",
+            'string(4) "',
+            "eyJhbGciOiJIUzI1NiJ9",
+            "，",
+            "é",
+        ),
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(FRAGMENTS, max_size=16).map("".join))
+def test_a_second_pass_changes_nothing_however_the_notations_meet(text: str) -> None:
     shown = redact(text)
     assert redact(shown) == shown

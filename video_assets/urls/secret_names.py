@@ -39,7 +39,7 @@ SECRET_NAMES = frozenset(
     secretaccesskey authorization proxy-authorization x-registry-auth csrf_token csrftoken jsessionid
     phpsessid sessionid session_id set-cookie cookie rlkey q-signature accountkey account_key sharedaccesskey
     private_key privatekey private-key azure_storage_key x-amz-server-side-encryption-customer-key
-    code_verifier samlresponse samlrequest
+    code_verifier samlresponse samlrequest db_pass db_pwd smtp_pass mysql_pwd user_pass
     """
 )
 """Names whose value is secret whatever it looks like: those of the scheme table, of headers and of settings."""
@@ -58,7 +58,7 @@ _HARMLESS_VALUES = words(
     "true false null none undefined yes no on off expired invalid missing required valid ok unsigned-payload"
     " bearer basic reset change changed forgot forgotten refresh incorrect wrong"
 )
-_ENDS_OF_NAMES = ("_password", "-password", "_api_key", "-api-key", "_apikey", "_secret", "_secret_key")
+_ENDS_OF_NAMES = ("password", "passwd", "passphrase", "_api_key", "-api-key", "_apikey", "_secret", "_secret_key")
 """Of settings and environment variables: ``DATABASE_PASSWORD``, ``RUNWAYML_API_SECRET``."""
 _PARTS_OF_NAMES = ("token", "secret", "passw", "signature", "apikey", "api_key", "api-key", "hmac")
 _KEYS_OF_THINGS = words("s3 op run job doc tag row map url pk sub set")
