@@ -36,7 +36,7 @@ _PHRASE = re.compile(
 # 'name' => 'value' of Ruby and PHP; name:[value] of Go
 _MEMBER = re.compile(
     rf"(?<![A-Za-z0-9_.\-])({_NAME})"
-    rf"({QUOTE}?(?:\s{{0,3}}[:,]\s{{0,3}}(?:\[\s{{0,3}})?b?{QUOTE}|:\s{{0,3}}\[?"
+    rf"({QUOTE}?(?:\s{{0,3}}[:,]\s{{0,3}}(?:\[\s{{0,3}})?b?{QUOTE}|:(?!//)\s{{0,3}}\[?"
     rf"|\]?\s{{0,3}}=>\s{{0,4}}(?:string\([0-9]{{1,6}}\) )?b?{QUOTE}?))"
     r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
 )
@@ -109,26 +109,29 @@ def _hide_phrase(match: re.Match[str]) -> str:
 
 
 def _hide_pair(match: re.Match[str]) -> str:
-    _, equals, value = match.groups()
-    name = _name_of(match)
-    before = match.group()[: match.start(3) - match.start()]
-    if "=" in value:
-        if equals[-1] in "\"'`;":  # href="https://...?token=...", query='token=...'
-            inner = _PAIR.sub(_hide_innermost, value)
-            if inner != value:
-                return before + inner
-        elif not is_secret(name, value):  # body=client_secret=..., exp=...~hmac=...
-            for found in islice(_INNER_NAME.finditer(value), _MOST_INNER_NAMES):
-                if is_secret(found[1], value[found.end() :]):
-                    return f"{before}{value[: found.end()]}{MARKER}"
-    is_spaced = equals != equals.strip()  # "signature = None" is a sentence or code, not a query
-    if (
-        value.startswith("-----BEGIN")
-        or not is_secret(name, value)
-        or (is_spaced and not is_random(value, least=8))
-    ):
+    name, equals, value = match.groups()
+    before = name + equals
+    if name[0] in "rnt":
+        name = _name_of(match)
+    is_named = is_secret(name, value)
+    if "=" in value and (inner := _hide_inner(value, equals[-1] in "\"'`;", is_named)) != value:
+        return before + inner
+    if not is_named or value.startswith("-----BEGIN"):
         return match.group()
+    if equals != equals.strip() and not is_random(value, least=8):
+        return match.group()  # "signature = None" is a sentence or code, not a query
     return before + MARKER
+
+
+def _hide_inner(value: str, is_quoted: bool, is_named: bool) -> str:
+    """href="https://...?token=...", query='token=...'; body=client_secret=..., exp=...~hmac=..."""
+    if is_quoted:
+        return _PAIR.sub(_hide_innermost, value)
+    if not is_named:
+        for found in islice(_INNER_NAME.finditer(value), _MOST_INNER_NAMES):
+            if is_secret(found[1], value[found.end() :]):
+                return value[: found.end()] + MARKER
+    return value
 
 
 def _hide_innermost(match: re.Match[str]) -> str:

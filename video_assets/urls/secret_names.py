@@ -60,7 +60,7 @@ _HARMLESS_VALUES = words(
 )
 _ENDS_OF_NAMES = ("password", "passwd", "passphrase", "_api_key", "-api-key", "_apikey", "_secret", "_secret_key")
 """Of settings and environment variables: ``DATABASE_PASSWORD``, ``RUNWAYML_API_SECRET``."""
-_PARTS_OF_NAMES = ("token", "secret", "passw", "signature", "apikey", "api_key", "api-key", "hmac")
+_PART_OF_NAMES = re.compile(r"token|secret|passw|signature|api[_\-]?key|hmac")
 _KEYS_OF_THINGS = words("s3 op run job doc tag row map url pk sub set")
 _ENDS_OF_KEYS_OF_THINGS = (
     *words("""
@@ -99,7 +99,7 @@ def is_likely_secret(name: str, value: str) -> bool:
         return is_key(value) or ("token" in name and _is_long_token(value))
     if name.endswith(_ENDS_OF_NAMES):
         return not value.isdigit()
-    if any(part in name for part in _PARTS_OF_NAMES):
+    if _PART_OF_NAMES.search(name):
         return is_random(value) or _is_long_token(value)
     return name.endswith("key") and _opens_something(name, value)
 
@@ -121,7 +121,7 @@ def _opens_something(name: str, value: str) -> bool:
 def is_secret(name: str, value: str) -> bool:
     """True when ``name=value`` must not be shown."""
     name = bare_name(name)
-    if "/" in value and name not in _HARMLESS_NAMES and any(part in name for part in _PARTS_OF_NAMES):
+    if "/" in value and name not in _HARMLESS_NAMES and _PART_OF_NAMES.search(name):
         first = value.partition("/")[0]  # the token of one segment of a path that goes on
         if is_key(first):
             return True
