@@ -157,7 +157,10 @@ def test_paths_that_are_told_beside_their_host(line: str) -> None:
 def test_the_words_behind_a_url_stay_where_no_blank_parts_them() -> None:
     for secret in _values("hex")[2:]:
         url = f"https://h.example/v.mp4?Expires=1800000000&Signature={secret}"
-        assert redact(f"失败：{url}，重试") == f"失败：{url.replace(secret, 'REDACTED')}，重试"
+        for end in ("，重试", "。好", "）", "；x"):
+            assert redact(f"失败：{url}{end}") == f"失败：{url.replace(secret, 'REDACTED')}{end}"
+    oss = "https://b.oss-cn-beijing.aliyuncs.com/v.mp4?Expires=1825078240&OSSAccessKeyId=LTAI5t&Signature="
+    assert redact(f"失败：{oss}419ib%2B6VqeN1bkOEBTiZsPw%2B4Hc%3D，重试") == f"失败：{oss}REDACTED，重试"
 
 
 PLAIN = """

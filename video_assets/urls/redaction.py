@@ -174,7 +174,7 @@ def _url_secrets(text: str, known: dict[str, list[Span]]) -> list[Span]:
 
 
 def _end_of_secret(word: str, start: int, end: int) -> int:
-    stop = _END_OF_CLAUSE.search(word, start + _LEAST_REPEATED, end)
+    stop = _END_OF_CLAUSE.search(word, start + len(MARKER), end)
     return stop.start() if stop else end
 
 
