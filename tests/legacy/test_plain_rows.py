@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 from hypothesis import given, settings
@@ -92,6 +93,12 @@ piece = st.sampled_from(
     ]
 )
 texts = st.lists(piece, max_size=8).map("".join)
+# Rows with names of their own, so that no two have the same outline.
+apart = st.uuids().map(
+    lambda name: json.dumps({"url": f"https://cdn.example.com/{name}/a.mp4"}).translate(
+        str.maketrans("0123456789", "ghijklmnop")
+    )
+)
 documents = texts | texts.map(lambda text: json.dumps({"url": text})) | texts.map(lambda text: f'{{"a": {text}}}')
 OTHER_DIGITS = [str.maketrans("0123456789", f"{'0123456789'[turn:]}{'0123456789'[:turn]}") for turn in range(10)]
 
@@ -103,3 +110,33 @@ def test_whatever_is_passed_over_holds_nothing(some: list[str], copies: int) -> 
     searched = set(not_plain(values))
     for place, text in enumerate(values):
         assert place in searched or find(text) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(documents | apart, min_size=20, max_size=60))
+def test_whatever_is_passed_over_holds_nothing_when_no_two_rows_are_alike(values: list[str]) -> None:
+    searched = set(not_plain(values))
+    for place, text in enumerate(values):
+        assert place in searched or find(text) == []
+
+
+def test_rows_whose_urls_have_no_number_in_common_are_looked_at_together_too() -> None:
+    def name(number: int) -> str:
+        return hashlib.sha256(str(number).encode()).hexdigest()[:29].translate(str.maketrans("012345", "ghkmzw"))
+
+    values: list[object] = [
+        f'{{"url": "https://cdn.example.com/{name(n)}/clip.mp4?v={n}", "thumb": "https://cdn.example.com/{name(-n)}.jpg"}}'
+        for n in range(100_000, 100_600)
+    ]
+    assert list(not_plain(values)) == []
+    for place, odd in enumerate(
+        (
+            '{"url": "https://cdn.example.com/ggg/clip.mp4?token=0123456789abcdef01234567"}',
+            '{"url": "https://replicate.delivery/ggg/a.mp4"}',
+            '{"url": "https://cdn.example.com/eyJhbGciOiJub25lIn0.eyJleHAiOjE3OTUwMDAwMDB9./a.mp4"}',
+            '{"a": "//u:secret@h.example/a.mp4", "url": "https://cdn.example.com/ggg/clip.mp4"}',
+            '{"a": "http:\\/\\/u:secret@h.example\\/a.mp4", "url": "https://cdn.example.com/ggg/clip.mp4"}',
+        )
+    ):
+        values[300 + place] = odd
+    assert list(not_plain(values)) == [300, 301, 302, 303, 304]

@@ -11,14 +11,21 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from video_assets.urls.second_look import is_plain
+from video_assets.urls.second_look import (
+    PLAIN_IN_QUOTES,
+    all_plain_paths,
+    has_plain_query,
+    is_plain,
+    is_plain_host,
+)
 
 _TOGETHER = 256
 """Values that are looked at together: some that fit into a processor's cache."""
 _SAMPLE = 16
 """Of these, the ones that tell whether the rows are alike."""
 _LONGEST = 4096
-_SEPARATOR = '"http://"'
+_NO_HOST = "-"
+_SEPARATOR = f'"http://{_NO_HOST}"'
 """Stands between two texts and looks like a URL itself, so that one simple search finds both."""
 _URL = re.compile(r'"https?://[A-Za-z0-9._~/?=&\-]*"')
 _DIGITS_BLURRED = bytes.maketrans(b"123456789", b"0" * 9)
@@ -44,19 +51,46 @@ def _are_plain(values: Sequence[object]) -> list[bool]:
         else ""
         for value in values
     ]
-    if not any(texts) or len(set(_outlines(texts[:_SAMPLE]))) > _SAMPLE // 2:
-        return [False] * len(texts)  # each has an outline of its own: nothing would be gained
-    outlines = _outlines(texts)
-    if len(outlines) != len(texts):  # a text holds the separator itself: nobody knows which URL is whose
+    if not any(texts):
         return [False] * len(texts)
+    are_alike = len(set(_outlines(texts[:_SAMPLE]))) <= _SAMPLE // 2
+    # Of each text, how many of its double slashes belong to URLs that are plain.
+    known = _plain_if_alike(texts) if are_alike else _plain_together(texts)
     return [
-        (slashes := _slashes_if_plain(outline)) > 0
-        # No other URL stands anywhere: there is no other slash, or at least no other two.
-        and (text.count("/") == slashes or text.count("//") == outline.count(b"//"))
+        count > 0
+        # No other URL stands anywhere.
+        and text.count("//") == count
         # Nor one whose slashes are written in another way.
         and not ("\\" in text or "%" in text or "&" in text or ";" in text)
-        for text, outline in zip(texts, outlines, strict=True)
+        for text, count in zip(texts, known, strict=True)
     ]
+
+
+def _plain_if_alike(texts: Sequence[str]) -> list[int]:
+    """The number of URLs in quotes in each text, 0 when one is not plain; quick when there are few outlines."""
+    outlines = _outlines(texts)
+    if len(outlines) != len(texts):  # a text holds the separator itself: nobody knows which URL is whose
+        return [0] * len(texts)
+    return [_plain_urls(outline) for outline in outlines]
+
+
+def _plain_together(texts: Sequence[str]) -> list[int]:
+    """The same for texts each of which has an outline of its own: their paths are looked through as one."""
+    rows: list[list[str]] = []
+    tails: list[str] = []
+    plain = True
+    for host, tail in [*PLAIN_IN_QUOTES.findall(_SEPARATOR.join(texts)), (_NO_HOST, "")]:
+        if host == _NO_HOST:
+            rows.append(tails if plain else [])
+            tails, plain = [], True
+        elif plain:
+            tails.append(tail)
+            plain = is_plain_host(host) and ("?" not in tail or has_plain_query(tail))
+    if len(rows) != len(texts):
+        return [0] * len(texts)
+    if all_plain_paths([tail for tails in rows for tail in tails]):
+        return [len(tails) for tails in rows]
+    return [len(tails) if all_plain_paths(tails) else 0 for tails in rows]
 
 
 def _outlines(texts: Sequence[str]) -> list[bytes]:
@@ -68,12 +102,12 @@ def _outlines(texts: Sequence[str]) -> list[bytes]:
 
 
 @lru_cache(maxsize=4096)
-def _slashes_if_plain(outline: bytes) -> int:
-    """How many slashes some URLs in quotes hold that are plain whatever their digits are; 0 unless all are."""
+def _plain_urls(outline: bytes) -> int:
+    """How many URLs in quotes these are, when all are plain whatever their digits are; else 0."""
     urls = outline.decode()[1:-1].split('""')
     for url in urls:
         host, _, rest = url.partition("//")[2].partition("/")
         # A digit in a host tells it from another host.
         if "0" in host.partition("?")[0] or "//" in rest or not is_plain(url):
             return 0
-    return outline.count(b"/")
+    return len(urls)

@@ -21,7 +21,8 @@ from video_assets.urls.documents.triggers import may_contain
 
 _PLAIN = r"https?://([A-Za-z0-9.\-]+)((?:/[A-Za-z0-9._~/\-]*)?(?:\?[A-Za-z0-9_.\-=&]*)?)"
 _PLAIN_URL = re.compile(_PLAIN)
-_PLAIN_IN_QUOTES = re.compile(f'"{_PLAIN}"')
+PLAIN_IN_QUOTES = re.compile(f'"{_PLAIN}"')
+"""A string that is a URL of usual characters: its host, and what follows the host."""
 _DISGUISED = re.compile(r"\\[/ux]|%(?:2[fF5]|5[cC])|[&;]#|&sol;|;sol;")
 """Other spellings of slashes."""
 _BARE_PROXIES = tuple(f".{host}" for host in BARE_PROXIES)
@@ -55,7 +56,7 @@ class Suspect(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _plain_host(host: str) -> bool:
+def is_plain_host(host: str) -> bool:
     name = host.lower().rstrip(".")
     return not schemes.knows_host(name) and not f".{name}".endswith(_BARE_PROXIES)
 
@@ -96,13 +97,28 @@ def _all_plain(urls: Sequence[tuple[str, str]]) -> bool:
     for host, tail in urls:
         path, _, query = tail.encode().partition(b"?")
         if (
-            not _plain_host(host)
+            not is_plain_host(host)
             or not _plain_blurred_path(path.translate(_HEX_BLURRED))
             or (query and not _plain_blurred_query(query.translate(_DIGITS_BLURRED)))
             or _HEX_HTTP in tail
         ):
             return False
     return True
+
+
+def all_plain_paths(tails: Sequence[str]) -> bool:
+    """Whether what follows the hosts of many URLs is plain but for its parameters; False says nothing."""
+    together = "\n".join(tails)
+    for mark in _MARKS:
+        if mark in together:
+            return False
+    return _HEX_HTTP not in together and not schemes.knows_path(together)
+
+
+def has_plain_query(tail: str) -> bool:
+    """Whether the parameters in what follows the host of a URL are plain, if there are any."""
+    query = tail.partition("?")[2]
+    return not query or _plain_blurred_query(query.encode().translate(_DIGITS_BLURRED))
 
 
 def is_plain(url: str) -> bool:
@@ -121,7 +137,7 @@ def look(text: str) -> list[Suspect] | None:
         return None
     if text.startswith("http"):
         return [] if slashes == 1 and is_plain(text) else None
-    urls = _PLAIN_IN_QUOTES.findall(text)
+    urls = PLAIN_IN_QUOTES.findall(text)
     if len(urls) == slashes and _all_plain(urls) and not _is_disguised(text):
         return []
     return _suspects(text) if text[0] in "{[" and "\\" not in text and len(text) <= _MOST_CHARACTERS else None
