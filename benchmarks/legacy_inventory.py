@@ -1,9 +1,11 @@
 """The inventory of a large table on PostgreSQL, beside a plain read of the same columns in the same run.
 
-    python benchmarks/legacy_inventory.py [--rows 1000000] [--catalog sqlite|postgresql] [--lanes 4] [--json]
+    python benchmarks/legacy_inventory.py [--rows 1000000] [--catalog sqlite|postgresql] [--lanes 4]
+        [--names number|uuid|letters] [--json]
 
 Each row is JSONB of some 400 bytes with two URLs; in one row of ten the video's is temporary. The yardstick is a
-``SELECT`` of key and document through a server-side cursor, fetched and thrown away. Four things are timed:
+``SELECT`` of key and document through a server-side cursor, fetched and thrown away. ``--names`` is what the
+files of plain URLs are called. Four things are timed:
 
 * ``select``: the yardstick, documents as psycopg2 gives them (JSONB becomes Python objects);
 * ``text``: the same with the documents as text, the least that anybody who looks at them can do;
@@ -52,11 +54,17 @@ SELECT jsonb_build_object(
             'https://b' || n %% 7 || '.s3.amazonaws.com/out/' || n || '.mp4?X-Amz-Algorithm=AWS4-HMAC-SHA256'
             || '&X-Amz-Date=20261120T000000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Signature='
             || md5(n::text) || md5('s' || n)
-        ELSE 'https://cdn.example.com/public/videos/' || n || '/clip.mp4?v=' || n END,
-        'thumbnailUrl', 'https://cdn.example.com/public/videos/' || n || '/thumb.jpg',
+        ELSE 'https://cdn.example.com/public/videos/' || {name} || '/clip.mp4?v=' || n END,
+        'thumbnailUrl', 'https://cdn.example.com/public/videos/' || {name} || '/thumb.jpg',
         'size', 11212386)))
 FROM generate_series(1, %s) n
 """
+NAMES = {
+    "number": "n",
+    "uuid": "gen_random_uuid()",
+    "letters": "left(translate(encode(sha256(n::text::bytea), 'base64'), '+/=', 'ab'), 40)",
+}
+"""What SQL calls the file of row ``n``."""
 
 
 def memory_mb() -> float:
@@ -135,6 +143,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--catalog", choices=("sqlite", "postgresql"), default="postgresql")
     parser.add_argument("--lanes", type=int, default=4, help="processes that read and search (default 4)")
+    parser.add_argument("--names", choices=NAMES, default="number", help="what the plain files are called")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with warnings.catch_warnings():
@@ -148,7 +157,7 @@ def main() -> None:
         url = base.render_as_string(hide_password=False)
         with psycopg2.connect(server.get_uri()) as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE cards (id bigserial PRIMARY KEY, snapshot jsonb NOT NULL)")
-            cursor.execute(FILL, (options.rows,))
+            cursor.execute(FILL.replace("{name}", NAMES[options.names]), (options.rows,))
         plain = psycopg2.connect(server.get_uri())
         plain.autocommit = True
         with plain.cursor() as cursor:
