@@ -48,7 +48,7 @@ _LEAST_LOWER_CASE = 16  # letters of one case alone: shorter ones are words
 
 _COOKIES = re.compile(
     rf"([cC]{_EDGE}(?:ookie|OOKIE)2?{_BETWEEN})"
-    r"(?=[^\s=;,\"'\\]{1,128}=)((?:[^\r\n\"'\\]|\\(?![rn\"'\\])){3,16384}+)"
+    r"(?=[^\s=;,\"'\\]{1,128}=)((?:[^\r\n\"'\\]|\\(?![rn\"'\\])){3,16384})"
 )
 _COOKIE = re.compile(r"(?<![^\s;,])([^\s=;,\"']{1,128})=([^\s;,\"'\\\]})]+)")
 _COOKIE_ATTRIBUTES = words("path domain expires max-age samesite priority secure httponly version partitioned")

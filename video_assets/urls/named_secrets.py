@@ -30,7 +30,7 @@ _PASSWORD_WORD = re.compile(r"(?:ass(?:wd|wo|ph)|ASS(?:WD|WO|PH)|ecret|ECRET)")
 # password="four words of a passphrase"
 _PHRASE = re.compile(
     rf"((?:passw(?:or)?d|passphrase|PASSW(?:OR)?D|PASSPHRASE|secret|SECRET){QUOTE}?\s{{0,2}}(?:=>|[:=])\s{{0,2}}b?"
-    r"(?P<q>\\{0,7}[\"']))((?:(?!(?<!\\)(?P=q))[^\r\n]){4,512}+)(?=(?P=q))"
+    r"(?P<q>\\{0,7}[\"']))((?:(?!(?<!\\)(?P=q))[^\r\n]){4,512})(?<!\\)(?=(?P=q))"
 )
 # "name": "value" of JSON, of a Python repr, of a header list, of parse_qs; name: value of a header line;
 # 'name' => 'value' of Ruby and PHP; name:[value] of Go
@@ -47,11 +47,11 @@ _FIELD = r"(?:\s{{0,3}},\s{{0,9}}{q}\w{{1,20}}{q}\s{{0,3}}:\s{{0,3}}(?:{q}[^\"'\
 _RECORD = re.compile(
     rf"(?P<before>(?P<q>\\{{0,7}}[\"'])(?:name|key|Name|Key)(?P=q)\s{{0,3}}:\s{{0,3}}(?P=q)(?P<name>{_NAME})(?P=q)"
     rf"{_FIELD.format(q='(?P=q)')}\s{{0,3}},\s{{0,9}}(?P=q)[vV]alue(?P=q)\s{{0,3}}:\s{{0,3}}(?P=q))"
-    r"(?P<value>(?:(?!(?<!\\)(?P=q))[^\r\n]){1,16384}+)"
+    r"(?P<value>(?:(?!(?<!\\)(?P=q))[^\r\n]){1,16384})"
 )
 _RECORD_BACKWARDS = re.compile(
     r"(?P<before>(?P<q>\\{0,7}[\"'])[vV]alue(?P=q)\s{0,3}:\s{0,3}(?P=q))"
-    r"(?P<value>(?:(?!(?<!\\)(?P=q))[^\r\n]){1,16384}+)"
+    r"(?P<value>(?:(?!(?<!\\)(?P=q))[^\r\n]){1,16384})"
     rf"(?P<after>(?P=q)\s{{0,3}},\s{{0,9}}(?P=q)(?:name|key|Name|Key)(?P=q)\s{{0,3}}:\s{{0,3}}(?P=q)"
     rf"(?P<name>{_NAME})(?P=q))"
 )
@@ -66,7 +66,7 @@ _USER_OPTION = re.compile(
     rf"(-(?<!\S-)(?:u|-user|-proxy-user)[ =]{QUOTE}?[^\s:\"'\\]{{0,256}}:)([^\s\"'\\]{{1,1024}})"
 )
 _COOKIE_OPTION = re.compile(
-    r"(-(?<!\S-)(?:b|-cookie)[ =](\\{0,7}[\"'])?)((?(2)[^\"'\\\r\n]|[^\s\"'\\]){3,16384}+)"
+    r"(-(?<!\S-)(?:b|-cookie)[ =](\\{0,7}[\"'])?)((?(2)[^\"'\\\r\n]|[^\s\"'\\]){3,16384})"
 )
 # auth=('user', 'password') of requests, HTTPBasicAuth('user', 'password')
 _AUTH_TUPLE = re.compile(

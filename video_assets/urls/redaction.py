@@ -65,9 +65,9 @@ _AUTHORIZATION = re.compile(
 _UNSURE_SCHEMES = frozenset({"key", "token", "basic", "bot", "apikey"})
 _KEY_BREAK = r"(?:\s|\\{1,4}[rn]|[>|])"
 _PRIVATE_KEY = re.compile(
-    r"(-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----)(?:(?:(?!-----)[\s\S])*+(?=-----END)"
-    rf"|(?:{_KEY_BREAK}*+(?:Proc-Type|DEK-Info|Version|Comment): [^\n\\]{{0,200}})*+"  # cut off
-    rf"(?:{_KEY_BREAK}*+[A-Za-z0-9+/=]{{16,}}+)*+(?:{_KEY_BREAK}*+[A-Za-z0-9+/=]++(?=[\"'\\]|\.\.\.|\s{{0,3}}\Z))?)"
+    r"(-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----)(?:[^\-]*+(?:-(?!----)[^\-]*+)*(?=-----END)"
+    rf"|(?:{_KEY_BREAK}*(?:Proc-Type|DEK-Info|Version|Comment): [^\n\\]{{0,200}})*"  # cut off
+    rf"(?:{_KEY_BREAK}*[A-Za-z0-9+/=]{{16,}}+)*(?:{_KEY_BREAK}*[A-Za-z0-9+/=]++(?=[\"'\\]|\.\.\.|\s{{0,3}}\Z))?)"
 )
 # A password in raw base64: the slash in it ends the authority for every parser of URLs. What is no port is one.
 _SLASHED_PASSWORD = re.compile(
