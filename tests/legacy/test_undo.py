@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from tests.legacy.bench import Bench, signed
+from video_assets.legacy.keys import encode_key
 from video_assets.legacy.ledger import LedgerKeyWrong, expire_images
-from video_assets.legacy.tables import encode_key
 from video_assets.legacy.undo import Refusal, Selection, redo
 
 CARDS = {"name": "cards", "columns": [{"name": "snapshot", "type": "json"}]}

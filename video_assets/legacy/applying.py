@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedEr
 
 from video_assets.legacy.blobs import hash_blob, write_blob
 from video_assets.legacy.connecting import SourceDatabase, explain
-from video_assets.legacy.tables import decode_key
+from video_assets.legacy.keys import decode_key
 from video_assets.legacy.values import RowAccess, Value
 from video_assets.urls import redact
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.errors import SourceMismatch
-from video_assets.legacy.tables import Key
+from video_assets.legacy.keys import Key
 from video_assets.legacy.values import RowAccess, Value
 
 BLOCK: Final = 1024 * 1024

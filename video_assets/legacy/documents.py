@@ -24,8 +24,8 @@ from video_assets.legacy.config import Source
 from video_assets.legacy.editing import RowEdit, edit_value
 from video_assets.legacy.errors import SourceError, SourceUnavailable
 from video_assets.legacy.folders import DOCUMENT_COLUMN, DOCUMENT_TABLE
+from video_assets.legacy.keys import decode_key
 from video_assets.legacy.planning import PlannedRow, RowWork
-from video_assets.legacy.tables import decode_key
 from video_assets.legacy.values import Value
 
 

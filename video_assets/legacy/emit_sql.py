@@ -21,8 +21,8 @@ from sqlalchemy.exc import CompileError
 
 from video_assets.catalog.models import utc_now
 from video_assets.legacy.connecting import SourceDatabase, quote_name, quote_table
+from video_assets.legacy.keys import decode_key
 from video_assets.legacy.planning import PlannedRow
-from video_assets.legacy.tables import decode_key
 from video_assets.legacy.values import RowAccess, Value
 
 HEADER = """\

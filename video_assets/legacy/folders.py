@@ -12,6 +12,7 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Column, Source, Table
 from video_assets.legacy.discovery import Place, media_type_of
 from video_assets.legacy.errors import SourceUnavailable
+from video_assets.legacy.keys import encode_key
 from video_assets.legacy.places import generalised, kept_pointer
 from video_assets.legacy.scanning import (
     FOLDER_SCHEME,
@@ -24,7 +25,6 @@ from video_assets.legacy.scanning import (
     finding_id,
     host_of,
 )
-from video_assets.legacy.tables import encode_key
 from video_assets.urls import find, redact
 
 MEDIA_TABLE = "(files)"

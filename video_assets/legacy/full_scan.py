@@ -29,11 +29,12 @@ from video_assets.legacy.folders import (
     folder_pages,
     search_files,
 )
+from video_assets.legacy.keys import encode_key
 from video_assets.legacy.merkle import Words
 from video_assets.legacy.reading import pages
 from video_assets.legacy.scan_results import SETTLED, ColumnCount, Remaining, SourceScan, TableScan
 from video_assets.legacy.scanning import Search, SeenFinding, digest
-from video_assets.legacy.tables import TableShape, encode_key, look_at, plain_type, split_name
+from video_assets.legacy.tables import TableShape, look_at, plain_type, split_name
 from video_assets.urls import find, may_contain, redact
 from video_assets.urls.tokens import find_jwts
 

@@ -25,6 +25,7 @@ from video_assets.legacy.config import Source
 from video_assets.legacy.connecting import SourceDatabase, connect
 from video_assets.legacy.errors import SourceError, SourceUnavailable
 from video_assets.legacy.folders import MEDIA_TABLE, folder_pages, search_files
+from video_assets.legacy.keys import Key, decode_key, encode_key
 from video_assets.legacy.lanes import (
     FEWEST_STRETCHES,
     Lanes,
@@ -41,7 +42,7 @@ from video_assets.legacy.recording import (
     record,
     settle_finding_states,
 )
-from video_assets.legacy.tables import Key, TableShape, decode_key, encode_key, look_at, moment_of
+from video_assets.legacy.tables import TableShape, look_at, moment_of
 
 LEASE = timedelta(minutes=5)
 ROWS_ASKED_FOR = 200

@@ -30,10 +30,11 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Source
 from video_assets.legacy.connecting import SourceDatabase, connect
 from video_assets.legacy.errors import SourceUnavailable
+from video_assets.legacy.keys import Key, encode_key
 from video_assets.legacy.reading import Pace, Page, pages
 from video_assets.legacy.recording import Recorded, Rows, prepare, write
 from video_assets.legacy.scanning import Search, Seen
-from video_assets.legacy.tables import Key, TableShape, encode_key, moment_of
+from video_assets.legacy.tables import TableShape, moment_of
 
 STRETCH_ROWS = 20000
 """Rows that are searched and recorded together: some hundred milliseconds of work."""

@@ -17,8 +17,9 @@ from video_assets.legacy.config import Source
 from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.editing import Durable, Place, RowEdit, edit_row, related_columns, related_values
 from video_assets.legacy.errors import SourceError, SourceMismatch, SourceUnavailable
+from video_assets.legacy.keys import decode_key
 from video_assets.legacy.scanning import BLOB_SCHEME
-from video_assets.legacy.tables import decode_key, look_at
+from video_assets.legacy.tables import look_at
 from video_assets.legacy.values import RowAccess, Value
 
 ROWS_AT_ONCE = 100

@@ -28,13 +28,13 @@ from video_assets.legacy.documents import FolderDocuments, inside
 from video_assets.legacy.editing import Durable
 from video_assets.legacy.emit_sql import EmittedFiles, SqlFiles
 from video_assets.legacy.files import LegacyRescuer, OpenLocal, storage_key
+from video_assets.legacy.keys import decode_key
 from video_assets.legacy.ledger import Images, expire_images
 from video_assets.legacy.planning import PlannedRow, Planner, durable_copy, load_work, rows_of
 from video_assets.legacy.reconciling import mark
 from video_assets.legacy.resurrection import askable, path_name
 from video_assets.legacy.rewriting import RewriteObserver, Rewriter, RewriteReport
 from video_assets.legacy.scanning import BLOB_SCHEME, FOLDER_SCHEME
-from video_assets.legacy.tables import decode_key
 from video_assets.legacy.tools import Tools, closed_tables, open_primary, open_rescuer, open_rows
 from video_assets.storage.durable import DurableStorage
 from video_assets.transfer.cargo import Observer, Outcome, Result

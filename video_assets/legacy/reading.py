@@ -15,7 +15,8 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.config import Reading
 from video_assets.legacy.connecting import SourceDatabase, quote_table
 from video_assets.legacy.errors import SourceBusy
-from video_assets.legacy.tables import Key, TableShape
+from video_assets.legacy.keys import Key
+from video_assets.legacy.tables import TableShape
 
 _ROWS_AT_ONCE = 1000
 """Most rows fetched from the server-side cursor at a time."""

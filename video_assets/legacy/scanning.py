@@ -17,9 +17,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from video_assets.legacy.config import Column, Except, Job, Table
+from video_assets.legacy.keys import encode_key
 from video_assets.legacy.places import RowPlaces, kept_pointer, matches
 from video_assets.legacy.plain_rows import not_plain
-from video_assets.legacy.tables import encode_key, moment_of
+from video_assets.legacy.tables import moment_of
 from video_assets.urls import Classification, Finding, find, fingerprint, may_contain, redact
 from video_assets.urls.tokens import find_jwts
 

@@ -31,7 +31,8 @@ from sqlalchemy import table as make_table
 from sqlalchemy.types import ARRAY, JSON, Date, DateTime, Integer, NullType, Numeric, String, TypeEngine
 
 from video_assets.legacy.connecting import SourceDatabase
-from video_assets.legacy.tables import Key, TableShape, plain_type, split_name
+from video_assets.legacy.keys import Key
+from video_assets.legacy.tables import TableShape, plain_type, split_name
 
 Kind = Literal["null", "text", "bytes", "integer", "real", "stored"]
 """``stored`` is a BLOB that lies in the storage; its data is the SHA-256 (hex) of its bytes."""
