@@ -26,8 +26,8 @@ _PARAM = r"[A-Za-z][A-Za-z0-9_\-]{0,63}\s?=\s?(?:\\{0,7}\"[^\"\\\n]*+\\{0,7}\"|[
 _AUTHORIZATION_HEADER = re.compile(
     rf"(?P<before>[aA]{_EDGE}(?:uthorization|UTHORIZATION){_BETWEEN}"
     rf"(?P<scheme>[A-Za-z][A-Za-z0-9_\-]{{0,40}})(?:[ \t+]|%(?:25){{0,6}}20)+)"
-    rf"(?(quote)(?P<whole>(?:(?!(?<!\\)(?P=quote))[^\r\n]){{1,16384}}+)"
-    rf"|(?P<open>{QUOTE}?)(?P<list>{_PARAM}(?:,\s{{0,3}}{_PARAM})*+|{_WORD})(?P<more>(?:[ \t]{_WORD}){{0,6}}))"
+    rf"(?(quote)(?P<whole>(?:(?!(?<!\\)(?P=quote))[^\r\n]){{1,16384}})"
+    rf"|(?P<open>{QUOTE}?)(?P<list>{_PARAM}(?:,\s{{0,3}}{_PARAM})*|{_WORD})(?P<more>(?:[ \t]{_WORD}){{0,6}}))"
 )
 _SCHEMES = words(
     """
