@@ -49,6 +49,14 @@ HIDING = {
         's:269:"s:240:"<img src="ps://:9@2"a":ps:\\/\\/:p@"""&sol;_jwt='
         f'{JWT}&sol;s:110:"s:5:";;\n?????\t;|?\u00e9/x={JWT}{{"a":%26""&sol;\\"a:1:{{s:3:"url"'
     ),
+    "two lengths of PHP, of which the one hides the other": (
+        'hdnts=exp=4102444800~acl=/*~hmac=0123456789abcdef"s:365:"[""s:256:"[](s:424:"s:188:"s:493:"s:471:"'
+        'xn--Expires=4102444800&Signature=AbC-_~aabbccddeeff&Key-Pair-Id=APKA1234567890s:385:"]]>&#47;u:passw0rd99@[s:373:"[]]>https://u:passw0rd99@h.example.com/a.mp4s:273:"s:265:""'
+        f'"";s:253:"[]]>"\\u002f_jwt={JWT};u:passw0rd99@u:passw0rd99@https://u:passw0rd99@h.example.com/a.mp4https://'
+        'u:passw0rd99@h.example.com/a.mp4</script>:127.0.0.1https://@\u3002:127.0.0.1";\u4e2d}a:1:{s:3:"url";a:1:{'
+        's:3:"url";a:1:{s:3:"url";|https://u:passw0rd99@h.example.com/a.mp4https://u:passw0rd99@h.example.com/a.mp4s:12:'
+        '"u:passw0rd99@"'
+    ),
     "a first word without its query may have blanks in its path": json.dumps(
         [f"https://h.example/x?_jwt={JWT} y?_jwt={JWT}"]
     ),

@@ -160,16 +160,35 @@ def _drafts_of_lengths(root: View, found: list[Place], content_type: str | None)
     for stand_in in _STAND_INS:
         draft = _Draft(root, _edits(found, stand_in))
         yield draft
-        yield from _with_lengths_put_right(draft, content_type)
+        # A length that is put right can bring to light another that is wrong.
+        known: set[int] = set()
+        level = [draft]
+        while level:
+            heads: set[int] = set()
+            following: list[_Draft] = []
+            for head, other in _with_a_length_put_right(level, known, content_type):
+                yield other
+                heads.add(head)
+                following.append(other)
+            known |= heads
+            level = following
 
 
-def _with_lengths_put_right(draft: _Draft, content_type: str | None) -> Iterator[_Draft]:
-    """``draft`` with each PHP length put right that is wrong and would be right with other URLs in it."""
-    for view, stand_ins in draft.stand_ins_by_view(content_type):
-        for span in undecided_strings(view.text, stand_ins):
-            length = str(byte_length(view.text[span.start : span.end]))
-            edits = {view: [Edit(span.length_start, span.length_end, length)]}
-            yield _Draft(draft.view, edits, earlier=draft)
+def _with_a_length_put_right(
+    drafts: list[_Draft], known: set[int], content_type: str | None
+) -> Iterator[tuple[int, _Draft]]:
+    """Each of ``drafts`` with one PHP length put right that is wrong and would be right with other URLs in it.
+
+    Before it the place in the document where that string begins; those of ``known`` are left alone.
+    """
+    for draft in drafts:
+        for view, stand_ins in draft.stand_ins_by_view(content_type):
+            for span in undecided_strings(view.text, stand_ins):
+                head = draft.position(view.to_root(span.head, span.head)[0])
+                if head not in known:
+                    length = str(byte_length(view.text[span.start : span.end]))
+                    edits = {view: [Edit(span.length_start, span.length_end, length)]}
+                    yield head, _Draft(draft.view, edits, earlier=draft)
 
 
 class _Draft:
@@ -190,15 +209,19 @@ class _Draft:
             length += len(edit.new)
             position = edit.end
         self.view = View("".join([*pieces, root.text[position:]]))
+        spans = [(start, start + len(edit.new)) for start, edit in zip(self._starts, self._edits, strict=True)]
+        if earlier is not None:
+            spans += [(self._after(start), self._after(end)) for start, end in earlier._new]
+        self._new: list[tuple[int, int]] = sorted(spans)
+        """Where everything new stands in ``view``, that of earlier drafts too."""
 
     def stand_ins_by_view(self, content_type: str | None) -> Iterator[tuple[View, list[tuple[int, int]]]]:
         """The views of the URLs of ``view`` in which new texts stand, and where in them, in order."""
         spans: dict[int, set[tuple[int, int]]] = {}
         views: dict[int, View] = {}
         for place in places(self.view, content_type):
-            for index in range(*self._near(place)):
-                start = self._starts[index]
-                end = start + len(self._edits[index].new)
+            first = bisect_left(self._new, place.start, key=lambda span: span[1] - 1)
+            for start, end in self._new[first : bisect_left(self._new, (place.end, 0))]:
                 view: View | None = place.candidate.view
                 while view is not None:
                     views[id(view)] = view
@@ -207,12 +230,10 @@ class _Draft:
         for key, view in views.items():
             yield view, sorted(spans[key])
 
-    def _near(self, place: Place) -> tuple[int, int]:
-        """The first and last but one of the edits which ``place`` touches."""
-        first = bisect_right(self._starts, place.start) - 1
-        if first < 0 or self._starts[first] + len(self._edits[first].new) <= place.start:
-            first += 1
-        return first, bisect_left(self._starts, place.end)
+    def position(self, position: int) -> int:
+        """The place in the document itself of ``view.text[position]``."""
+        before = self._before(position)
+        return before if self._earlier is None else self._earlier.position(before)
 
     def original(self, place: Place) -> Place:
         """The place as it is in the document itself, with all of what stood in its stand-ins' places."""
@@ -232,6 +253,14 @@ class _Draft:
             return parent.from_root(self._behind(drafted.to_root(position, position)[0]))
 
         return view.moved(parent, moved)
+
+    def _after(self, position: int) -> int:
+        """Where ``root.text[position]`` stands in ``view``; it is none of what was replaced."""
+        index = bisect_right(self._edits, position, key=lambda edit: edit.start) - 1
+        if index < 0:
+            return position
+        edit = self._edits[index]
+        return self._starts[index] + len(edit.new) + max(position - edit.end, 0)
 
     def _before(self, position: int) -> int:
         """Where ``view.text[position]`` stood; within a stand-in, where what it stands for began."""
