@@ -241,6 +241,37 @@ def test_the_same_holds_when_the_lengths_of_php_strings_are_nearly_right(documen
     check(json.dumps([document]))
 
 
+@pytest.mark.parametrize("others", [3, 30, 150])
+@pytest.mark.parametrize(
+    "inside", ["{}", '["{}"]', '{{"url":"{}"}}', "id,url\n1,{}\n"], ids=["url", "list", "json", "csv"]
+)
+def test_a_wrong_length_that_a_replacement_makes_right_is_seen_among_many_that_it_does_not(
+    others: int, inside: str
+) -> None:
+    hiding = HIDING["a length of PHP that the replacement makes right"]
+    strings = []
+    for number in range(others):
+        text = inside.format(f"https://e.com/v/{number}.mp4?expires=4102444800&sig=Zm9vYmFyYmF6cXV4")
+        strings.append(f's:{len(text) + 3}:"{text}";')
+    check("".join([*strings, hiding]))
+    check("".join([hiding, *strings]))
+
+
+def test_a_wrong_length_is_seen_however_many_ends_its_string_can_have() -> None:
+    blank = "https://e.com/a b.mp4?expires=4102444800&sig=Zm9vYmFyYmF6cXV4"
+    inside = "".join(['["', CREDENTIAL, '",', '"\\";",' * 90, '"', blank, '"]'])
+    for new in REPLACEMENTS:
+        document = f'x s:{len(inside) - len(CREDENTIAL) + len(new)}:"{inside}";}}'
+        found = find(document)
+        assert find(rewrite(document, [(finding, new) for finding in found]).content) == []
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(php_with_lengths_nearly_right(), min_size=2, max_size=40))
+def test_the_same_holds_for_many_such_strings_in_a_row(documents: list[str]) -> None:
+    check("".join(documents))
+
+
 def test_a_wrong_length_of_php_is_nobodys_business() -> None:
     document = f's:7:"{CREDENTIAL}";'
     assert replace(document, {CREDENTIAL: PERMANENT}) == f's:7:"{PERMANENT}";'

@@ -5,26 +5,26 @@ over the quote or the bracket without which the next word is no URL. When it is 
 So a document is looked at again with a plain URL in the place of each found one, until nothing new is seen.
 
 The length of that plain URL is nobody's: where a PHP string around it has a wrong length, which may be right with
-another URL, the document is also looked at with that length put right.
+another URL, that string is also looked at as if its length were right.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from video_assets.urls.documents.codecs import HTML
-from video_assets.urls.documents.php_spans import may_be_undecided, undecided_strings
+from video_assets.urls.documents.php_spans import may_be_undecided
 from video_assets.urls.documents.reader import locate
 from video_assets.urls.documents.text_spans import Candidate
-from video_assets.urls.documents.views import Edit, View, apply_edits, byte_length
+from video_assets.urls.documents.views import Edit, View, apply_edits
+from video_assets.urls.documents.wrong_lengths import readings_with_lengths_put_right
 
-_FEWEST_LOOKS = 8
+_FEWEST_ROUNDS = 8
 """Nothing but a text made for it hides URLs behind hidden URLs so often; this keeps the cost of one linear."""
-_CHARACTERS_LOOKED_AT = 100_000
+_CHARACTERS_LOOKED_AT = 1_000_000
 """A short text may be looked at more often, until this much was read."""
 _STAND_INS = tuple(f"https://replaced.example.com/{'a' * length}.mp4" for length in (1, 15, 300))
 _PLAIN = re.compile(r"https?://[A-Za-z0-9\-._~/?#@:$+=%&]*[A-Za-z0-9\-_/]")
@@ -43,8 +43,11 @@ class Place(NamedTuple):
 
 def places(root: View, content_type: str | None = None) -> Iterator[Place]:
     """What ``locate`` finds, each with its place."""
-    for candidate in locate(root, content_type):
-        yield Place(*candidate.view.to_root(candidate.start, candidate.end), candidate)
+    return map(_placed, locate(root, content_type))
+
+
+def _placed(candidate: Candidate) -> Place:
+    return Place(*candidate.view.to_root(candidate.start, candidate.end), candidate)
 
 
 def apart(wanted: Iterable[Place]) -> Iterator[Place]:
@@ -122,15 +125,12 @@ def wanted_places(root: View, content_type: str | None, is_wanted: Callable[[str
     found = wanted(places(root, content_type))
     if nothing_hides(found):
         return found
-    looks = max(_FEWEST_LOOKS, _CHARACTERS_LOOKED_AT // len(root.text))
-    while True:
-        drafts: Iterable[_Draft] = [_Draft(root, _edits(found, _STAND_INS[0]))]
-        if _stand_beside_lengths(found):
-            drafts = _drafts_of_lengths(root, found, content_type)
+    rounds = max(_FEWEST_ROUNDS, _CHARACTERS_LOOKED_AT // len(root.text))
+    for _ in range(rounds):
         appeared: list[Place] = []
-        for draft in islice(drafts, looks):
-            looks -= 1
-            appeared += map(draft.original, wanted(places(draft.view, content_type)))
+        for draft, readings in _looks(root, found, content_type):
+            for reading in readings:
+                appeared += map(draft.original, wanted(map(_placed, reading)))
         more = list(apart(in_order([*found, *appeared])))
         if _spans(more) == _spans(found):
             return found
@@ -139,8 +139,20 @@ def wanted_places(root: View, content_type: str | None, is_wanted: Callable[[str
         except ValueError:  # one text read in two ways, and both want to write over the same characters
             return found
         found = more
-        if looks <= 0:
-            return found
+    return found
+
+
+def _looks(
+    root: View, found: list[Place], content_type: str | None
+) -> Iterator[tuple[_Draft, Iterable[Iterator[Candidate]]]]:
+    """Drafts of the document without ``found``, each with its readings."""
+    if not _stand_beside_lengths(found):
+        draft = _Draft(root, _edits(found, _STAND_INS[0]))
+        yield draft, [locate(draft.view, content_type)]
+        return
+    for stand_in in _STAND_INS:  # with one alone a length could be right by luck, and hide
+        draft = _Draft(root, _edits(found, stand_in))
+        yield draft, readings_with_lengths_put_right(draft.view, content_type, draft.new)
 
 
 def _spans(of: list[Place]) -> list[tuple[int, int]]:
@@ -155,48 +167,11 @@ def _edits(found: Iterable[Place], new: str) -> dict[View, list[Edit]]:
     return edits
 
 
-def _drafts_of_lengths(root: View, found: list[Place], content_type: str | None) -> Iterator[_Draft]:
-    """Drafts with stand-ins of several lengths: with one alone a length could be right by luck, and hide."""
-    for stand_in in _STAND_INS:
-        draft = _Draft(root, _edits(found, stand_in))
-        yield draft
-        # A length that is put right can bring to light another that is wrong.
-        known: set[int] = set()
-        level = [draft]
-        while level:
-            heads: set[int] = set()
-            following: list[_Draft] = []
-            for head, other in _with_a_length_put_right(level, known, content_type):
-                yield other
-                heads.add(head)
-                following.append(other)
-            known |= heads
-            level = following
-
-
-def _with_a_length_put_right(
-    drafts: list[_Draft], known: set[int], content_type: str | None
-) -> Iterator[tuple[int, _Draft]]:
-    """Each of ``drafts`` with one PHP length put right that is wrong and would be right with other URLs in it.
-
-    Before it the place in the document where that string begins; those of ``known`` are left alone.
-    """
-    for draft in drafts:
-        for view, stand_ins in draft.stand_ins_by_view(content_type):
-            for span in undecided_strings(view.text, stand_ins):
-                head = draft.position(view.to_root(span.head, span.head)[0])
-                if head not in known:
-                    length = str(byte_length(view.text[span.start : span.end]))
-                    edits = {view: [Edit(span.length_start, span.length_end, length)]}
-                    yield head, _Draft(draft.view, edits, earlier=draft)
-
-
 class _Draft:
-    """``view`` is the document ``root``, which may be an ``earlier`` draft, with ``edits`` made."""
+    """``view`` is the document ``root`` with ``edits`` made."""
 
-    def __init__(self, root: View, edits: dict[View, list[Edit]], *, earlier: _Draft | None = None) -> None:
+    def __init__(self, root: View, edits: dict[View, list[Edit]]) -> None:
         self._root = root
-        self._earlier = earlier
         self._edits = apply_edits(root, edits)
         self._starts: list[int] = []
         """Where each edit's new text begins in ``view``."""
@@ -209,39 +184,15 @@ class _Draft:
             length += len(edit.new)
             position = edit.end
         self.view = View("".join([*pieces, root.text[position:]]))
-        spans = [(start, start + len(edit.new)) for start, edit in zip(self._starts, self._edits, strict=True)]
-        if earlier is not None:
-            spans += [(self._after(start), self._after(end)) for start, end in earlier._new]
-        self._new: list[tuple[int, int]] = sorted(spans)
-        """Where everything new stands in ``view``, that of earlier drafts too."""
-
-    def stand_ins_by_view(self, content_type: str | None) -> Iterator[tuple[View, list[tuple[int, int]]]]:
-        """The views of the URLs of ``view`` in which new texts stand, and where in them, in order."""
-        spans: dict[int, set[tuple[int, int]]] = {}
-        views: dict[int, View] = {}
-        for place in places(self.view, content_type):
-            first = bisect_left(self._new, place.start, key=lambda span: span[1] - 1)
-            for start, end in self._new[first : bisect_left(self._new, (place.end, 0))]:
-                view: View | None = place.candidate.view
-                while view is not None:
-                    views[id(view)] = view
-                    spans.setdefault(id(view), set()).add((view.from_root(start), view.from_root(end)))
-                    view = view.parent
-        for key, view in views.items():
-            yield view, sorted(spans[key])
-
-    def position(self, position: int) -> int:
-        """The place in the document itself of ``view.text[position]``."""
-        before = self._before(position)
-        return before if self._earlier is None else self._earlier.position(before)
+        self.new = [(start, start + len(edit.new)) for start, edit in zip(self._starts, self._edits, strict=True)]
+        """Where everything new stands in ``view``."""
 
     def original(self, place: Place) -> Place:
         """The place as it is in the document itself, with all of what stood in its stand-ins' places."""
         candidate = place.candidate
         view = self._original_view(candidate.view)
         start, end = self._before(place.start), self._behind(place.end)
-        original = Place(start, end, Candidate(view, view.from_root(start), view.from_root(end)))
-        return original if self._earlier is None else self._earlier.original(original)
+        return Place(start, end, Candidate(view, view.from_root(start), view.from_root(end)))
 
     def _original_view(self, view: View) -> View:
         if view.parent is None:
@@ -253,14 +204,6 @@ class _Draft:
             return parent.from_root(self._behind(drafted.to_root(position, position)[0]))
 
         return view.moved(parent, moved)
-
-    def _after(self, position: int) -> int:
-        """Where ``root.text[position]`` stands in ``view``; it is none of what was replaced."""
-        index = bisect_right(self._edits, position, key=lambda edit: edit.start) - 1
-        if index < 0:
-            return position
-        edit = self._edits[index]
-        return self._starts[index] + len(edit.new) + max(position - edit.end, 0)
 
     def _before(self, position: int) -> int:
         """Where ``view.text[position]`` stood; within a stand-in, where what it stands for began."""

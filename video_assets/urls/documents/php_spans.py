@@ -12,7 +12,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, chain
 
 from video_assets.urls.documents.views import byte_length
 
@@ -22,8 +22,6 @@ _STRING_END = re.compile(r'"(?:;|\Z)')
 _OBJECT_END = re.compile(r"\}")
 _LONGEST_URL = 4096
 """Characters of what may come in the place of a URL."""
-_MOST_ENDS = 64
-"""Quotes that may end one string."""
 _STRIDE = 256
 
 
@@ -87,8 +85,8 @@ def looks_like_php(text: str) -> bool:
     return ':"' in text and next(php_strings(text), None) is not None
 
 
-def _heads(text: str) -> Iterator[tuple[re.Match[str], PhpSpan | None]]:
-    """What begins like a string outside of the strings before it, and the string, when its length is right."""
+def _heads(text: str, *, nested: bool = False) -> Iterator[tuple[re.Match[str], PhpSpan | None]]:
+    """What begins like a string, and the string, when its length is right; unless ``nested``, the outermost."""
     offsets: _ByteOffsets | None = None
     position = 0
     while match := _HEAD.search(text, position):
@@ -102,7 +100,7 @@ def _heads(text: str) -> Iterator[tuple[re.Match[str], PhpSpan | None]]:
                 length_start, length_end = match.span(_length_group(match))
                 span = PhpSpan(match.start(), start, end, length_start, length_end, counts_bytes)
                 break
-        position = start if span is None else span.end
+        position = start if span is None or nested else span.end
         yield match, span
 
 
@@ -121,28 +119,58 @@ def may_be_undecided(text: str) -> bool:
     )
 
 
-def undecided_strings(text: str, changing: Sequence[tuple[int, int]]) -> Iterator[PhpSpan]:
+def undecided_strings(text: str, changing: Sequence[tuple[int, int]]) -> Iterator[Iterator[PhpSpan]]:
     """The PHP strings whose length is wrong, and may be right when ``changing`` parts of them get another length.
 
-    ``changing`` are spans of ``text``, in order and apart. The same beginning comes once for each of its possible
-    ends, the nearest first. A length that counts characters is one that may come to count bytes.
+    ``changing`` are spans of ``text``, in order and apart. Each string comes with each of its possible ends: the
+    nearest, the farthest, then the others. A length that counts characters is one that may come to count bytes.
     """
-    for head, span in _heads(text):
+    ends: dict[re.Pattern[str], _PossibleEnds] = {}
+    for head, span in _heads(text, nested=True) if changing else ():
         if span is not None and (span.counts_bytes or text.isascii()):
             continue
-        length_start, length_end = head.span(_length_group(head))
-        count, start = int(text[length_start:length_end]), head.end()
-        first = behind = bisect_left(changing, (start, start))
-        if first == len(changing):
+        closing = _end_of(head)
+        if closing not in ends:
+            ends[closing] = _PossibleEnds(text, closing, changing)
+        yield _with_ends(head, ends[closing], None if span is None else span.end)
+
+
+def _with_ends(head: re.Match[str], ends: _PossibleEnds, other_than: int | None) -> Iterator[PhpSpan]:
+    start, length_group = head.end(), _length_group(head)
+    for end in ends.of(start, int(head[length_group])):
+        if end != other_than:
+            yield PhpSpan(head.start(), start, end, *head.span(length_group))
+
+
+class _PossibleEnds:
+    """Where strings of a text can end, found without looking at the text again for each string."""
+
+    def __init__(self, text: str, closing: re.Pattern[str], changing: Sequence[tuple[int, int]]) -> None:
+        self._closings = [match.start() for match in closing.finditer(text, changing[0][1])]
+        self._gaps = [end for _, end in changing]
+        """Where what stays begins: behind each changing part."""
+        self._gap_ends = [*(start for start, _ in changing[1:]), len(text)]
+        self._changed = list(accumulate((end - start for start, end in changing), initial=0))
+
+    def of(self, start: int, count: int) -> Iterator[int]:
+        """The ends of the string that begins at ``start`` and has ``count`` bytes once others stand in its
+        changing parts, of which it has at least one."""
+        first = bisect_left(self._gaps, start)
+
+        def kept(gap: int) -> int:
+            return self._gaps[gap] - start - self._changed[gap + 1] + self._changed[first]
+
+        def most(gap: int) -> int:
+            return 4 * (self._gap_ends[gap] - start) + _LONGEST_URL * (gap - first + 1)
+
+        gaps = range(first, len(self._gaps))
+        behind = first + bisect_right(gaps, count, key=kept)
+        nearest = first + bisect_left(gaps, count, key=most)
+        if nearest >= behind:
             return
-        changed = 0
-        for closing in islice(_end_of(head).finditer(text, changing[first][1]), _MOST_ENDS):
-            end = closing.start()
-            while behind < len(changing) and changing[behind][1] <= end:
-                changed += changing[behind][1] - changing[behind][0]
-                behind += 1
-            if end - start - changed > count:
-                break
-            longest = 4 * (end - start) + _LONGEST_URL * (behind - first)
-            if count <= longest and (span is None or span.end != end):
-                yield PhpSpan(head.start(), start, end, length_start, length_end)
+        missing = count - _LONGEST_URL * (nearest - first + 1)
+        low = max(self._gaps[nearest], start + missing // 4)
+        high = min(self._gap_ends[behind - 1], self._gaps[behind - 1] + count - kept(behind - 1))
+        closings = range(bisect_left(self._closings, low), bisect_right(self._closings, high))
+        for index in chain(closings[:1], closings[:0:-1][:1], closings[1:-1]):
+            yield self._closings[index]

@@ -51,36 +51,55 @@ def locate(root: View, content_type: str | None = None) -> Iterator[Candidate]:
     if content_type is not None:
         essence = content_type.split(";", 1)[0]
         declared = next((name for name, pattern in _TYPES.items() if pattern.search(essence)), None)
-    return _read(root, declared)
+    for part in parts(root, declared):
+        if isinstance(part, Candidate):
+            yield part
+        else:
+            yield from locate(part)
 
 
-def _read(view: View, declared: str | None = None) -> Iterator[Candidate]:
+def parts(view: View, declared: str | None = None) -> Iterator[Candidate | View]:
+    """One layer of what ``locate`` reads: the candidates of ``view``, and the views in it that are to be read."""
     text = view.text
     if view.depth >= MAX_DEPTH:
-        yield from candidates(view, 0, len(text))
-    elif declared is None and ONE_URL.match(text):
-        yield Candidate(view, 0, len(text))
-    elif declared == "json" or (declared is None and looks_like_json(text)):
-        yield from _read_json(view)
-    elif (delimiter := _delimiter(text, declared)) is not None:
-        yield from _read_csv(view, delimiter)
-    elif looks_like_php(text):
-        yield from _read_php(view)
-    elif _ESCAPED_PHP.search(text):
-        yield from _read_sql(view)
-    elif declared == "html" or looks_like_html(text):
-        yield from _read_html(view)
-    else:
-        yield from _read_text(view)
+        return candidates(view, 0, len(text))
+    if declared is None and ONE_URL.match(text):
+        return iter((Candidate(view, 0, len(text)),))
+    if declared == "json" or (declared is None and looks_like_json(text)):
+        return _json_parts(view)
+    if (delimiter := _delimiter(text, declared)) is not None:
+        return _csv_parts(view, delimiter)
+    if looks_like_php(text):
+        return _php_parts(view)
+    if _ESCAPED_PHP.search(text):
+        return _sql_parts(view)
+    if declared == "html" or looks_like_html(text):
+        return _html_parts(view)
+    return _text_parts(view)
+
+
+def is_running_text(text: str, *, in_parts: bool = False) -> bool:
+    """True when ``text`` is read as running text, but for the PHP strings in it; ``in_parts``, also what begins
+    like it and ends before it."""
+    return not (
+        looks_like_json(text)
+        or (_may_be_csv(text) and (in_parts or _delimiter(text, None) is not None))
+        or _ESCAPED_PHP.search(text)
+        or looks_like_html(text)
+    )
 
 
 def _delimiter(text: str, declared: str | None) -> str | None:
     """What separates the cells of ``text``, when it is delimited text."""
     if declared == "csv":
         return sniff(text) or ("\t" if text.count("\t") > text.count(",") else _usual_delimiter(text))
-    if declared is not None or _OTHER_FORMAT.match(text) or not ('""' in text or "\n" in text or "\r" in text):
+    if declared is not None or _OTHER_FORMAT.match(text) or not _may_be_csv(text):
         return None
     return sniff(text)
+
+
+def _may_be_csv(text: str) -> bool:
+    return '""' in text or "\n" in text or "\r" in text
 
 
 def _usual_delimiter(text: str) -> str:
@@ -88,53 +107,49 @@ def _usual_delimiter(text: str) -> str:
     return ";" if "," not in text and ";http" in text else ","
 
 
-def _read_text(view: View) -> Iterator[Candidate]:
+def _text_parts(view: View) -> Iterator[Candidate | View]:
     whole = whole_path(view) or whole_url_with_blanks(view)
     if whole is not None:
         yield whole
     yield from candidates(view, 0, len(view.text))
 
 
-def _read_json(view: View) -> Iterator[Candidate]:
+def _json_parts(view: View) -> Iterator[Candidate | View]:
     for found in json_strings(view.text):
         if isinstance(found, JsonString):
-            yield from _read(
-                View.inside(
-                    view,
-                    found.start,
-                    found.end,
-                    codec=JSON,
-                    layer="json",
-                    pointer=found.pointer,
-                    in_key=found.is_key,
-                    is_value=True,
-                )
+            yield View.inside(
+                view,
+                found.start,
+                found.end,
+                codec=JSON,
+                layer="json",
+                pointer=found.pointer,
+                in_key=found.is_key,
+                is_value=True,
             )
         else:
             yield from candidates(view, *found)
 
 
-def _read_php(view: View) -> Iterator[Candidate]:
+def _php_parts(view: View) -> Iterator[Candidate | View]:
     position = 0
     text = view.text
     for span in php_strings(text):
         yield from candidates(view, position, span.head)
         if may_contain(text[span.start : span.end]):
-            yield from _read(
-                PhpString(
-                    view,
-                    span.start,
-                    span.end,
-                    length_start=span.length_start,
-                    length_end=span.length_end,
-                    counts_bytes=span.counts_bytes,
-                )
+            yield PhpString(
+                view,
+                span.start,
+                span.end,
+                length_start=span.length_start,
+                length_end=span.length_end,
+                counts_bytes=span.counts_bytes,
             )
         position = span.end
     yield from candidates(view, position, len(text))
 
 
-def _read_sql(view: View) -> Iterator[Candidate]:
+def _sql_parts(view: View) -> Iterator[Candidate | View]:
     """A dump whose strings hold PHP: their lengths count what the escapes stand for."""
     position = 0
     text = view.text
@@ -142,33 +157,33 @@ def _read_sql(view: View) -> Iterator[Candidate]:
         start, end = match.span(1)
         yield from candidates(view, position, start)
         if may_contain(text[start:end]):
-            yield from _read(View.inside(view, start, end, codec=SQL, layer="sql", is_value=True))
+            yield View.inside(view, start, end, codec=SQL, layer="sql", is_value=True)
         position = end
     yield from candidates(view, position, len(text))
 
 
-def _read_csv(view: View, delimiter: str) -> Iterator[Candidate]:
+def _csv_parts(view: View, delimiter: str) -> Iterator[Candidate | View]:
     text = view.text
     for cell in cells(text, delimiter):
         if not may_contain(text[cell.start : cell.end]):
             continue
         if cell.quoted:
-            yield from _read(View.inside(view, cell.start, cell.end, codec=CSV, layer="csv", is_value=True))
+            yield View.inside(view, cell.start, cell.end, codec=CSV, layer="csv", is_value=True)
         else:
-            yield from _read(BareCell(view, cell.start, cell.end, delimiter=delimiter))
+            yield BareCell(view, cell.start, cell.end, delimiter=delimiter)
 
 
-def _read_html(view: View) -> Iterator[Candidate]:
+def _html_parts(view: View) -> Iterator[Candidate | View]:
     text = view.text
     for span in html_spans(text):
         if not may_contain(text[span.start : span.end]):
             continue
         if span.part is Part.RAW:
-            yield from _read(View.inside(view, span.start, span.end))
+            yield View.inside(view, span.start, span.end)
         else:
             is_value = span.part is Part.VALUE
             inner = View.inside(view, span.start, span.end, codec=HTML, layer="html", is_value=is_value)
             if is_value:
-                yield from _read(inner)
+                yield inner
             else:
                 yield from candidates(inner, 0, len(inner.text))
