@@ -137,9 +137,8 @@ def undecided_strings(text: str, changing: Sequence[tuple[int, int]]) -> Iterato
 
 def _with_ends(head: re.Match[str], ends: _PossibleEnds, other_than: int | None) -> Iterator[PhpSpan]:
     start, length_group = head.end(), _length_group(head)
-    for end in ends.of(start, int(head[length_group])):
-        if end != other_than:
-            yield PhpSpan(head.start(), start, end, *head.span(length_group))
+    for end in ends.of(start, int(head[length_group]), other_than):
+        yield PhpSpan(head.start(), start, end, *head.span(length_group))
 
 
 class _PossibleEnds:
@@ -152,7 +151,7 @@ class _PossibleEnds:
         self._gap_ends = [*(start for start, _ in changing[1:]), len(text)]
         self._changed = list(accumulate((end - start for start, end in changing), initial=0))
 
-    def of(self, start: int, count: int) -> Iterator[int]:
+    def of(self, start: int, count: int, other_than: int | None) -> Iterator[int]:
         """The ends of the string that begins at ``start`` and has ``count`` bytes once others stand in its
         changing parts, of which it has at least one."""
         first = bisect_left(self._gaps, start)
@@ -171,6 +170,11 @@ class _PossibleEnds:
         missing = count - _LONGEST_URL * (nearest - first + 1)
         low = max(self._gaps[nearest], start + missing // 4)
         high = min(self._gap_ends[behind - 1], self._gaps[behind - 1] + count - kept(behind - 1))
-        closings = range(bisect_left(self._closings, low), bisect_right(self._closings, high))
-        for index in chain(closings[:1], closings[:0:-1][:1], closings[1:-1]):
-            yield self._closings[index]
+        ends = range(bisect_left(self._closings, low), bisect_right(self._closings, high))
+        if ends and self._closings[ends[0]] == other_than:
+            ends = ends[1:]
+        if ends and self._closings[ends[-1]] == other_than:
+            ends = ends[:-1]
+        for index in chain(ends[:1], ends[:0:-1][:1], ends[1:-1]):
+            if self._closings[index] != other_than:
+                yield self._closings[index]

@@ -120,6 +120,7 @@ class _FurtherReadings:
         for string in strings:
             self._left -= _LEAST_COST
             if _place(view, string.start, string.end, is_value=True) in self._known:
+                turn = min(turn + 1, _IN_BETWEEN)
                 continue
             self._number += 1
             cost = spent + string.end - string.start if turn == _IN_BETWEEN else 0
