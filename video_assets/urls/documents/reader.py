@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from video_assets.urls.documents.codecs import CSV, HTML, JSON, SQL
 from video_assets.urls.documents.csv_spans import cells, sniff
@@ -52,17 +53,27 @@ def locate(root: View, content_type: str | None = None) -> Iterator[Candidate]:
         essence = content_type.split(";", 1)[0]
         declared = next((name for name, pattern in _TYPES.items() if pattern.search(essence)), None)
     for part in parts(root, declared):
-        if isinstance(part, Candidate):
+        if isinstance(part, View):
+            yield from locate(part)
+        elif isinstance(part, Candidate):
             yield part
         else:
-            yield from locate(part)
+            yield from candidates(*part)
 
 
-def parts(view: View, declared: str | None = None) -> Iterator[Candidate | View]:
-    """One layer of what ``locate`` reads: the candidates of ``view``, and the views in it that are to be read."""
+class RunningText(NamedTuple):
+    """The piece ``view.text[start:end]``, in which ``candidates`` finds the URLs."""
+
+    view: View
+    start: int
+    end: int
+
+
+def parts(view: View, declared: str | None = None) -> Iterator[Candidate | RunningText | View]:
+    """One layer of what ``locate`` reads, in order: whole candidates, text, and the views that are to be read."""
     text = view.text
     if view.depth >= MAX_DEPTH:
-        return candidates(view, 0, len(text))
+        return iter((RunningText(view, 0, len(text)),))
     if declared is None and ONE_URL.match(text):
         return iter((Candidate(view, 0, len(text)),))
     if declared == "json" or (declared is None and looks_like_json(text)):
@@ -107,14 +118,14 @@ def _usual_delimiter(text: str) -> str:
     return ";" if "," not in text and ";http" in text else ","
 
 
-def _text_parts(view: View) -> Iterator[Candidate | View]:
+def _text_parts(view: View) -> Iterator[Candidate | RunningText]:
     whole = whole_path(view) or whole_url_with_blanks(view)
     if whole is not None:
         yield whole
-    yield from candidates(view, 0, len(view.text))
+    yield RunningText(view, 0, len(view.text))
 
 
-def _json_parts(view: View) -> Iterator[Candidate | View]:
+def _json_parts(view: View) -> Iterator[RunningText | View]:
     for found in json_strings(view.text):
         if isinstance(found, JsonString):
             yield View.inside(
@@ -128,14 +139,14 @@ def _json_parts(view: View) -> Iterator[Candidate | View]:
                 is_value=True,
             )
         else:
-            yield from candidates(view, *found)
+            yield RunningText(view, *found)
 
 
-def _php_parts(view: View) -> Iterator[Candidate | View]:
+def _php_parts(view: View) -> Iterator[RunningText | View]:
     position = 0
     text = view.text
     for span in php_strings(text):
-        yield from candidates(view, position, span.head)
+        yield RunningText(view, position, span.head)
         if may_contain(text[span.start : span.end]):
             yield PhpString(
                 view,
@@ -146,23 +157,23 @@ def _php_parts(view: View) -> Iterator[Candidate | View]:
                 counts_bytes=span.counts_bytes,
             )
         position = span.end
-    yield from candidates(view, position, len(text))
+    yield RunningText(view, position, len(text))
 
 
-def _sql_parts(view: View) -> Iterator[Candidate | View]:
+def _sql_parts(view: View) -> Iterator[RunningText | View]:
     """A dump whose strings hold PHP: their lengths count what the escapes stand for."""
     position = 0
     text = view.text
     for match in _SQL_STRING.finditer(text):
         start, end = match.span(1)
-        yield from candidates(view, position, start)
+        yield RunningText(view, position, start)
         if may_contain(text[start:end]):
             yield View.inside(view, start, end, codec=SQL, layer="sql", is_value=True)
         position = end
-    yield from candidates(view, position, len(text))
+    yield RunningText(view, position, len(text))
 
 
-def _csv_parts(view: View, delimiter: str) -> Iterator[Candidate | View]:
+def _csv_parts(view: View, delimiter: str) -> Iterator[RunningText | View]:
     text = view.text
     for cell in cells(text, delimiter):
         if not may_contain(text[cell.start : cell.end]):
@@ -173,7 +184,7 @@ def _csv_parts(view: View, delimiter: str) -> Iterator[Candidate | View]:
             yield BareCell(view, cell.start, cell.end, delimiter=delimiter)
 
 
-def _html_parts(view: View) -> Iterator[Candidate | View]:
+def _html_parts(view: View) -> Iterator[RunningText | View]:
     text = view.text
     for span in html_spans(text):
         if not may_contain(text[span.start : span.end]):
@@ -186,4 +197,4 @@ def _html_parts(view: View) -> Iterator[Candidate | View]:
             if is_value:
                 yield inner
             else:
-                yield from candidates(inner, 0, len(inner.text))
+                yield RunningText(inner, 0, len(inner.text))

@@ -25,8 +25,8 @@ _CHARACTERS_READ = 1_000_000
 """A short document may be read more often."""
 _LEAST_COST = 16
 """What a string costs in which nothing is read, in characters."""
-_CHEAPER = 16
-"""So much less does it cost to recognise a format than to read it."""
+_CHEAPER = 8
+"""So much less does it cost to recognise a format and its parts than to read them."""
 _EDGE = 256
 """Characters at the beginning of a string whose reading may depend on what stood before them."""
 _LONGEST_WORD = 4096
@@ -148,27 +148,43 @@ class _FurtherReadings:
             yield from candidates(view, string.end, behind)
             self._left -= behind - string.end
 
-    def _read_new(self, view: View) -> Iterator[Candidate]:
-        """What is in ``view``, without what is in it as well in another string, or in none."""
+    def _read_new(self, view: View, *, is_decoded: bool = False) -> Iterator[Candidate]:
+        """What is in ``view``, without what is in it as well in another string, or in none.
+
+        ``is_decoded`` unless its characters are those of the view that was noted.
+        """
         place = _place(view, 0, len(view.text), is_value=view.is_value)
         if place in self._known:
             return
         self._known.add(place)
         text = view.text
-        first = text.find('"', _EDGE)
-        if view.layers[-1] == "php" and first >= 0 and not text.endswith('"') and is_running_text(text):
-            # No URL reaches over a quote, and the PHP strings in it are those of the text around it too.
-            last = text.rfind('"')
-            self._left -= len(text) // _CHEAPER + first + len(text) - last
-            yield from candidates(view, 0, first)
-            yield from candidates(view, last, len(text))
+        self._left -= len(text) // _CHEAPER
+        if not is_decoded and not text.endswith('"') and text.find('"', _EDGE) >= 0 and is_running_text(text):
+            # The PHP strings in it are those of the text around it too.
+            yield from self._read_text(view, 0, len(text), is_decoded=False)
             return
-        self._left -= len(text)
         for part in parts(view):
-            if isinstance(part, Candidate):
+            if isinstance(part, View):
+                yield from self._read_new(part, is_decoded=is_decoded or part.codec is not None)
+            elif isinstance(part, Candidate):
                 yield part
             else:
-                yield from self._read_new(part)
+                yield from self._read_text(*part, is_decoded=is_decoded or part.view is not view)
+
+    def _read_text(self, view: View, start: int, end: int, *, is_decoded: bool) -> Iterator[Candidate]:
+        """The candidates that may differ from those of the text around it, when that is read on and on.
+
+        No URL reaches over a quote, and none depends on what is far before it.
+        """
+        first = -1 if is_decoded else view.text.find('"', start + _EDGE, end)
+        if first < 0:
+            self._left -= end - start
+            yield from candidates(view, start, end)
+        else:
+            last = view.text.rfind('"', start, end)
+            self._left -= first - start + end - last
+            yield from candidates(view, start, first)
+            yield from candidates(view, last, end)
 
 
 def _place(view: View, start: int, end: int, *, is_value: bool) -> tuple[object, ...]:
