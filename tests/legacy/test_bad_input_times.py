@@ -96,6 +96,19 @@ def test_one_row_from_the_future_does_not_hide_later_changes(url: str, catalog: 
     assert take_inventory(catalog, source).new_findings == 1
 
 
+@pytest.mark.parametrize("kind", ["DATE", "TEXT"])
+@pytest.mark.parametrize("hour", [1, 13, 23])
+def test_a_day_without_a_time_is_read_again_until_it_is_over_whatever_the_clock_says(
+    url: str, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, kind: str, hour: int
+) -> None:
+    now = NOW.replace(hour=hour, minute=30)
+    monkeypatch.setattr("video_assets.legacy.inventory.utc_now", lambda: now)
+    source = make(url, kind, (1, f"{now:%Y-%m-%d}"), (2, "2099-01-01"))
+    assert take_inventory(catalog, source).new_findings == 2
+    add(url, 3, f"{now:%Y-%m-%d}")
+    assert take_inventory(catalog, source).new_findings == 1
+
+
 def test_a_far_east_clock_without_a_zone_is_no_mistake(url: str, catalog: Catalog) -> None:
     source = make(url, "TIMESTAMP", (1, shown(NOW + timedelta(hours=14))))
     take_inventory(catalog, source)

@@ -379,14 +379,16 @@ def _newest(known: Any, greatest: Any) -> Any:
         case datetime():
             return {"datetime": greatest.isoformat()}
         case date():
-            return {"datetime": datetime(greatest.year, greatest.month, greatest.day).isoformat()}  # noqa: DTZ001
+            return {"date": greatest.isoformat()}
         case Decimal():
             return float(greatest)
     return greatest
 
 
 def _plain(value: Any) -> Any:
-    return datetime.fromisoformat(value["datetime"]) if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    return date.fromisoformat(value["date"]) if "date" in value else datetime.fromisoformat(value["datetime"])
 
 
 def _with_overlap(newest: Any, began: datetime) -> Any:
@@ -409,6 +411,10 @@ def _with_overlap(newest: Any, began: datetime) -> Any:
     earlier = (moment - OVERLAP).replace(tzinfo=None)
     if isinstance(value, datetime):
         return {"datetime": earlier.isoformat()}
-    # Text times sort as text: cut to whole hours, in the same spelling.
+    if isinstance(value, date):
+        return {"date": earlier.date().isoformat()}
+    # Text times sort as text: cut to whole hours or days, in the same spelling.
+    if ":" not in value:
+        return earlier.date().isoformat()
     hour = earlier.replace(minute=0, second=0, microsecond=0).isoformat()
     return hour if "T" in value else hour.replace("T", " ")
