@@ -14,7 +14,7 @@ from video_assets.urls.documents.codecs import CSV, HTML, JSON, SQL
 from video_assets.urls.documents.csv_spans import cells, sniff
 from video_assets.urls.documents.html_spans import Part, html_spans, looks_like_html
 from video_assets.urls.documents.json_spans import JsonString, json_strings, looks_like_json
-from video_assets.urls.documents.php_spans import looks_like_php, php_strings
+from video_assets.urls.documents.php_spans import PhpSpan, looks_like_php, php_strings
 from video_assets.urls.documents.text_spans import Candidate, candidates, whole_path, whole_url_with_blanks
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.views import BareCell, PhpString, View
@@ -148,16 +148,21 @@ def _php_parts(view: View) -> Iterator[RunningText | View]:
     for span in php_strings(text):
         yield RunningText(view, position, span.head)
         if may_contain(text[span.start : span.end]):
-            yield PhpString(
-                view,
-                span.start,
-                span.end,
-                length_start=span.length_start,
-                length_end=span.length_end,
-                counts_bytes=span.counts_bytes,
-            )
+            yield php_string(view, span)
         position = span.end
     yield RunningText(view, position, len(text))
+
+
+def php_string(view: View, span: PhpSpan) -> PhpString:
+    """The inside of the string that ``span`` is in ``view``."""
+    return PhpString(
+        view,
+        span.start,
+        span.end,
+        length_start=span.length_start,
+        length_end=span.length_end,
+        counts_bytes=span.counts_bytes,
+    )
 
 
 def _sql_parts(view: View) -> Iterator[RunningText | View]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from video_assets.urls.documents.codecs import Codec
 from video_assets.urls.documents.php_spans import PhpSpan, undecided_strings
-from video_assets.urls.documents.reader import is_running_text, locate, parts
+from video_assets.urls.documents.reader import is_running_text, locate, parts, php_string
 from video_assets.urls.documents.text_spans import Candidate, candidates
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.views import PhpString, View
@@ -132,14 +132,7 @@ class _FurtherReadings:
         before = max(view.text.rfind('"', 0, string.head), string.head - _LONGEST_WORD, 0)
         yield from candidates(view, before, string.head)
         self._left -= string.head - before
-        inside = PhpString(
-            view,
-            string.start,
-            string.end,
-            length_start=string.length_start,
-            length_end=string.length_end,
-            counts_bytes=string.counts_bytes,
-        )
+        inside = php_string(view, string)
         if may_contain(inside.text):
             yield from self._read_new(inside)
         if view.text[string.end] == "}":
