@@ -47,7 +47,8 @@ _URL_MARK = re.compile(
 _QUERY_OPENING = re.compile(r"[A-Za-z_]{1,32}=(?:\\{0,4}'|(?=[A-Za-z_][A-Za-z0-9_.\-]{0,63}=[^=]))")
 _BARE_QUERY = re.compile(r"([^/=]*)=(?=(/?))")
 _WHOLE_URL = re.compile(
-    r"\s*[A-Za-z][A-Za-z0-9+.\-]{0,30}(?::\\{0,4}/\\{0,4}/|%(?:25){0,6}3[aA])|\s*//|\s*(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,63}/"
+    r"\s*[A-Za-z][A-Za-z0-9+.\-]{0,30}(?::\\{0,4}/\\{0,4}/|%(?:25){0,6}3[aA])|\s*//"
+    r"|\s*(?:[^\s\"'<>`/?#@]{1,256}@)?(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,63}[/?]"
 )
 _BREAK = re.compile(r"[\s\"'<>`,;]")
 _NEXT_URL = re.compile(r"[,|;](?=https?:\\{0,4}/)", re.IGNORECASE)
