@@ -79,9 +79,14 @@ def test_the_text_around_a_url_is_not_part_of_it(before: str, after: str) -> Non
     assert (finding.start, finding.end) == (len(before), len(before) + len(TEMPORARY))
 
 
-@pytest.mark.parametrize("tail", ["(1)", "[0]", "(a(b)c)", "_", "~", "=", "-", "*a", "'s"])
+@pytest.mark.parametrize("tail", ["_", "~", "=", "-"])
 def test_what_belongs_to_a_url_stays(tail: str) -> None:
     assert urls(f"see {TEMPORARY}{tail} there") == [TEMPORARY + tail]
+
+
+@pytest.mark.parametrize("tail", ["(1)", "[0]", "(a(b)c)", "*a", "'s"])
+def test_brackets_and_marks_behind_a_complete_url_are_not_part_of_it(tail: str) -> None:
+    assert urls(f"see {TEMPORARY}{tail} there") == [TEMPORARY]
 
 
 @pytest.mark.parametrize("tail", [".", "!", ")", "?", "'", "*", "..."])

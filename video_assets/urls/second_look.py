@@ -18,6 +18,7 @@ from video_assets.urls import schemes
 from video_assets.urls.analysis import BARE_PROXIES
 from video_assets.urls.documents.reader import ONE_URL
 from video_assets.urls.documents.triggers import may_contain
+from video_assets.urls.documents.url_end import complete_end
 
 _PLAIN = r"https?://([A-Za-z0-9.\-]+)((?:/[A-Za-z0-9._~/\-]*)?(?:\?[A-Za-z0-9_.\-=&]*)?)"
 _PLAIN_URL = re.compile(_PLAIN)
@@ -170,6 +171,8 @@ def _suspects(text: str) -> list[Suspect] | None:
         start = text.index(f'"{url}"', position) + 1
         position = start + len(url)
         if not is_plain(url):
+            if complete_end(url) < len(url):
+                return None
             suspects.append(Suspect(start, position, pointer))
     return suspects
 

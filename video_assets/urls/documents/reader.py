@@ -17,6 +17,7 @@ from video_assets.urls.documents.json_spans import JsonString, json_strings, loo
 from video_assets.urls.documents.php_spans import PhpSpan, looks_like_php, php_strings
 from video_assets.urls.documents.text_spans import Candidate, candidates, whole_path, whole_url_with_blanks
 from video_assets.urls.documents.triggers import may_contain
+from video_assets.urls.documents.url_end import complete_end
 from video_assets.urls.documents.views import BareCell, PhpString, View
 
 _OTHER_FORMAT = re.compile(r"\s*+(?:<|[aOCs]:[0-9]+:)")
@@ -74,7 +75,7 @@ def parts(view: View, declared: str | None = None) -> Iterator[Candidate | Runni
     text = view.text
     if view.depth >= MAX_DEPTH:
         return iter((RunningText(view, 0, len(text)),))
-    if declared is None and ONE_URL.match(text):
+    if declared is None and ONE_URL.match(text) and complete_end(text) == len(text):
         return iter((Candidate(view, 0, len(text)),))
     if declared == "json" or (declared is None and looks_like_json(text)):
         return _json_parts(view)

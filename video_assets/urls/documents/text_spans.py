@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from video_assets.urls.documents.codecs import HTML, PERCENT, STRING, Codec
+from video_assets.urls.documents.url_end import complete_end
 from video_assets.urls.documents.views import View
 
 
@@ -234,7 +235,8 @@ def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: in
             stop = _soft_stop(inner.text, start, head_end, stop, before)
             if limit == end or _raw_position(inner, stop, view) < limit - _MARGIN:
                 reached = _raw_position(inner, stop, view)
-                if not (view.is_value and anchor == 0 and reached == len(view.text)):
+                is_whole_value = view.is_value and anchor == 0 and reached == len(view.text)
+                if not is_whole_value:
                     if (
                         view.text.startswith(">", reached)
                         and before != "<"
@@ -242,8 +244,38 @@ def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: in
                     ):
                         stop -= 2  # of a comment of markup
                     stop = _without_trailing(inner.text, head_end, stop, before)
-                return Candidate(inner, start, stop) if stop > head_end else None
+                if stop <= head_end:
+                    return None
+                if head is _HEAD:
+                    url = inner.text[start:stop]
+                    length = complete_end(url, _ends_by_spelling(inner, start, stop))
+                    # Punctuation alone behind a URL that fills a value is no label.
+                    if not is_whole_value or any(map(str.isalnum, url[length:])):
+                        stop = start + length
+                return Candidate(inner, start, stop)
         window *= 4
+
+
+def _ends_by_spelling(view: View, start: int, stop: int) -> Iterator[int]:
+    """Where the text of ``view.text[start:stop]`` shows that the URL may end, as offsets from ``start``.
+
+    Before an ampersand that is escaped for markup, where one before it is not; and before an arrow (``=>``).
+    """
+    if view.codec is HTML and view.parent is not None:
+        raw = view.parent.text
+        plain_before = False
+        for match in re.finditer("&", view.text[start:stop]):
+            position = view.outwards(start + match.start())
+            is_plain = view.outwards(start + match.start() + 1) == position + 1
+            if plain_before and not is_plain and raw[position] == "&":
+                yield match.start()
+                break
+            plain_before |= is_plain
+    outer, end = view, stop
+    while outer.parent is not None and end == len(outer.text):
+        outer, end = outer.parent, outer.outwards(end)
+    if view.text.endswith("=", start, stop) and outer.text.startswith(">", end):
+        yield stop - 1 - start
 
 
 def _comment_end(text: str, anchor: int, end: int, *, floor: int) -> int:

@@ -210,6 +210,7 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         expires=epoch("expires"),
         secret=("ssig",),
         volatile=("kid",),
+        lists=("kid",),
     ),
     Scheme(
         name="bilibili",
@@ -218,6 +219,7 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         when=signed("upsig", "deadline"),
         expires=epoch("deadline"),
         secret=("upsig",),
+        lists=("uparams",),
         volatile=(
             "uparams",
             "trid",

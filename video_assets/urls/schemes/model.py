@@ -79,6 +79,8 @@ class Scheme:
     """Parameters that change with every signing, besides ``needs`` and ``secret``; ``x-amz-*`` is a prefix."""
     volatile_path: re.Pattern[str] | None = None
     """What of the path belongs to the signature: its group ``cut``, or the groups ``time`` and ``secret``."""
+    lists: tuple[str, ...] = ()
+    """Parameters whose values are lists: a separator in one of them is its own."""
     kind: Kind = Kind.TEMPORARY
     retention: timedelta | None = None
     """How long the host keeps a file, counted from its creation."""
