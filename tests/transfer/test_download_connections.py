@@ -137,6 +137,12 @@ NASTY_TARGETS = [
 ]
 
 
+def test_a_blank_in_a_link_is_sent_as_a_browser_sends_it(source: FaultServer, spool: Path) -> None:
+    link = f"http://{source.netloc}/my file 2.mp4?token=abc&download=my file.mp4"
+    _downloader(source.netloc).fetch(link, spool)
+    assert source.requests[0].target == "/my%20file%202.mp4?token=abc&download=my%20file.mp4"
+
+
 @pytest.mark.parametrize("target", NASTY_TARGETS)
 def test_a_signed_link_is_sent_byte_for_byte(target: str, source: FaultServer, spool: Path) -> None:
     _downloader(source.netloc).fetch(f"http://{source.netloc}{target}#fragment", spool)

@@ -188,6 +188,34 @@ def test_blanks_in_the_path_of_a_whole_value_belong_to_it() -> None:
     assert urls(json.dumps([f"see {url}"])) == []  # in a sentence a blank ends a URL: nobody could tell
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://h.example/storage/v1/object/sign/videos/my file 2.mp4?token={JWT}",
+        f"https://h.example/a b/my file.mp4?token={JWT}&download=my file 2.mp4",
+        f"https://h.example/a.mp4?token={JWT}&download=my file 2.mp4",
+    ],
+)
+def test_blanks_as_storage_clients_leave_them_belong_to_a_url_that_is_a_column_or_stands_in_quotes(
+    url: str,
+) -> None:
+    assert urls(url) == urls(json.dumps({"u": url})) == [url]
+    assert urls(f"const a = '{url}', b = \"{url}\";") == [url, url]
+    assert urls(str({"u": url, "n": 1})) == [url]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://h.example/page has my talk?token={JWT}",
+        f"'https://h.example/a.mp4' and the rest of the talk?token={JWT}",
+        f'"https://h.example/a.mp4 was here", he said, "b.mp4?token={JWT}"',
+    ],
+)
+def test_words_between_an_address_and_a_question_mark_are_not_a_path(text: str) -> None:
+    assert not any(" " in url for url in urls(text))
+
+
 def test_an_address_without_a_scheme_is_found() -> None:
     url = TEMPORARY.removeprefix("https:")
     assert urls(f'<img src="{url}">') == [url]

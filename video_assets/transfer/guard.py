@@ -66,7 +66,8 @@ class Verdict:
     port: int | None = None
     addresses: tuple[str, ...] = ()
     target: str = field(default="/", repr=False)
-    """What goes on the request line: path and query byte for byte, non-ASCII percent-encoded. A bearer secret."""
+    """What goes on the request line: path and query byte for byte, blanks and non-ASCII percent-encoded.
+    A bearer secret."""
 
     def __bool__(self) -> bool:
         """True when allowed, so that a refusal is never taken for a yes."""
@@ -167,13 +168,13 @@ def _split(url: object, parts: _Parts) -> None:
 def _refuse_characters(url: str) -> None:
     if "\\" in url:
         raise _Refused("characters", "The address contains a backslash, which parsers read differently.")
-    if url.isascii():
-        if not url.isprintable() or " " in url:
-            raise _Refused("characters", "The address contains a blank or a control character.")
+    if url[:1].isspace() or url[-1:].isspace():
+        raise _Refused("characters", "The address begins or ends with a blank.")
+    if url.isascii() and url.isprintable():
         return
     for char in url:
-        if char == " " or unicodedata.category(char) in ("Cc", "Cs", "Zs", "Zl", "Zp"):
-            raise _Refused("characters", "The address contains a blank or a control character.")
+        if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp"):
+            raise _Refused("characters", "The address contains a control character or a line break.")
 
 
 def _split_authority(authority: str) -> tuple[str, str | None]:
@@ -263,14 +264,19 @@ def _v4_literal(host: str) -> IPAddress | None:
 
 
 def request_target(tail: str) -> str:
-    """Path and query as they go on the wire: ``tail`` as it stands, without its fragment, non-ASCII encoded."""
+    """Path and query as they go on the wire: ``tail`` as it stands, without its fragment.
+
+    Blanks and non-ASCII are percent-encoded, as browsers do (WHATWG URL, path and query percent-encode sets):
+    some storage clients give out links with blanks in them.
+    """
     target = tail.partition("#")[0]
     if not target.startswith("/"):
         target = "/" + target
-    if target.isascii():
+    if target.isascii() and " " not in target:
         return target
     return "".join(
-        char if char.isascii() else "".join(f"%{byte:02X}" for byte in char.encode("utf-8")) for char in target
+        char if char.isascii() and char != " " else "".join(f"%{byte:02X}" for byte in char.encode("utf-8"))
+        for char in target
     )
 
 

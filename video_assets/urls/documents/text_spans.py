@@ -61,6 +61,7 @@ _SOFT = re.compile(
     r"[()\[\]{}\\'|\u3002\uff0e\uff61]|[,;](?=[hH][tT][tT][pP][sS]?://)|(?P<member>,)(?=[A-Za-z_][\w\-]{0,63}:)"
 )
 _CLOSES = {")": "(", "]": "[", "}": "{"}
+_QUOTES = frozenset("\"'")
 _TRAILING = frozenset(".,;:!?'")
 _EMPHASIS = frozenset("*_~")
 _UNSIGNED_JWT = re.compile(r"(?<![A-Za-z0-9_\-.])e[yw][A-Za-z0-9_\-]{6,}+\.[A-Za-z0-9_\-]{6,}+\.\Z")
@@ -73,9 +74,15 @@ _MARGIN = 48
 _MAX_PEELS = 12
 _QUOTE_REFERENCE = re.compile(r"&(?:amp;)*(?:#0*39|#[xX]0*27|apos);\Z")
 _SPACED = re.compile(
-    r"https?://[^\s?#\"'<>`\\]++(?: [^\s?#\"'<>`\\:]++){1,20}"
-    r"\?[^\s\"'<>`\\,;&]++(?:&(?!amp;)[^\s\"'<>`\\,;&]++)*\Z"
+    r"""https?://[^\s?\#"'<>`\\]++(?:[ ][^\s?\#"'<>`\\:]++){0,20}   # a path, with blanks or without
+        \?[^\s"'<>`\\,;&]++(?:&(?!amp;)[^\s"'<>`\\,;&]++)*?
+        (?:[?&](?:download|filename|attname|dl)=[^"'<>`&\r\n]*\.[A-Za-z0-9]{2,5})?   # the name of the download
+        \Z""",
+    re.VERBOSE,
 )
+"""A URL as some storage clients give it out, with blanks where a browser sends ``%20``."""
+_FILE_BEFORE_QUERY = re.compile(r"\.[A-Za-z0-9]{2,5}\?")
+_LONGEST_QUOTED = 4096
 _PATH_START = re.compile(r"(?<![^\s\"'<>`=(,;|\[{])(?:\.{0,2}\\*+/|\?)")
 _PATH_HEAD = re.compile(r"\.{0,2}/|\?")
 _PATH = re.compile(r"""\s*+["']?([\w.~%+,@-]*+[/?\\][^\s"<>`\u3002\uff0e\uff61]*+)"?\s*+\Z""")
@@ -101,9 +108,17 @@ def whole_path(view: View) -> Candidate | None:
 
 
 def whole_url_with_blanks(view: View) -> Candidate | None:
-    """The text as a whole, when it is one URL whose path was written with blanks instead of ``%20``."""
-    match = _SPACED.match(view.text) if view.is_value else None
-    return None if match is None else Candidate(view, *match.span())
+    """The text as a whole, when it is one URL that was written with blanks instead of ``%20``.
+
+    A text that is no value of a document, such as a column, must look more like one: its path names a file.
+    """
+    text = view.text
+    if " " not in text or not (view.is_value or view.parent is None):
+        return None
+    match = _SPACED.match(text)
+    if match is None or not (view.is_value or _FILE_BEFORE_QUERY.search(text)):
+        return None
+    return Candidate(view, *match.span())
 
 
 def candidates(view: View, start: int, end: int) -> Iterator[Candidate]:
@@ -222,6 +237,8 @@ def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: in
     """The URL that begins at ``anchor``. Looks at a growing window, so that its cost is the URL's length."""
     end = min(end, _comment_end(view.text, anchor, end, floor=floor))
     before = view.text[anchor - 1] if anchor > floor else ""
+    if before in _QUOTES and (quoted := _quoted_with_blanks(view, anchor, end, before)):
+        return quoted
     if before == ";" and _QUOTE_REFERENCE.search(view.text, max(floor, anchor - 24), anchor):
         before = "'"
     window = _FIRST_WINDOW
@@ -254,6 +271,15 @@ def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: in
                         stop = start + length
                 return Candidate(inner, start, stop)
         window *= 4
+
+
+def _quoted_with_blanks(view: View, anchor: int, end: int, quote: str) -> Candidate | None:
+    """What stands in quotes from ``anchor`` on, when it is one URL with blanks in it."""
+    text = view.text
+    closing = text.find(quote, anchor, min(end, anchor + _LONGEST_QUOTED))
+    if text.find(" ", anchor, max(closing, anchor)) < 0 or _SPACED.match(text, anchor, closing) is None:
+        return None
+    return Candidate(view, anchor, closing)
 
 
 def _ends_by_spelling(view: View, start: int, stop: int) -> Iterator[int]:
