@@ -163,6 +163,70 @@ def test_related_columns_and_keys_beside_the_url_are_filled(make_bench: MakeBenc
 
 
 @pytest.mark.parametrize("database", DATABASES)
+def test_a_related_place_that_is_only_filled_when_empty_keeps_what_it_holds(
+    make_bench: MakeBench, database: str
+) -> None:
+    moment = {"sqlite": "TEXT", "postgresql": "TIMESTAMPTZ", "mysql": "DATETIME"}[database]
+    only_empty = [
+        {"column": "completed_at", "fact": "uploaded_at", "when_empty": True},
+        {"column": "link", "fact": "file_url", "when_empty": True},
+        {"sibling": "doneAt", "fact": "uploaded_at", "when_empty": True},
+    ]
+    bench = make_bench(
+        database,
+        [
+            "CREATE TABLE content (id INTEGER PRIMARY KEY, data TEXT, link VARCHAR(300), "
+            f"completed_at {moment} NULL)"
+        ],
+        [{"name": "content", "columns": [{"name": "data", "type": "json", "related": only_empty}]}],
+    )
+    kept = "2024-03-01 10:00:00"
+    full = json.dumps({"url": signed("a.mp4"), "doneAt": "2024-03-01"})
+    empty = json.dumps({"url": signed("b.mp4"), "doneAt": None})
+    bench.sql("INSERT INTO content VALUES (1, :d, 'mine', :t)", d=full, t=kept)
+    bench.sql("INSERT INTO content VALUES (2, :d, '', NULL)", d=empty)
+    before = bench.sql("SELECT link, completed_at FROM content WHERE id = 1")
+    bench.take()
+    assert bench.rewrite().troubles == {}
+    assert bench.sql("SELECT link, completed_at FROM content WHERE id = 1") == before
+    assert json.loads(bench.sql("SELECT data FROM content WHERE id = 1")[0][0])["doneAt"] == "2024-03-01"
+    data, link, completed_at = bench.sql("SELECT data, link, completed_at FROM content WHERE id = 2")[0]
+    assert json.loads(data)["url"] == link
+    assert json.loads(data)["doneAt"]
+    assert completed_at is not None
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_a_related_rule_with_a_pointer_is_about_the_url_at_that_place_only(
+    make_bench: MakeBench, database: str
+) -> None:
+    related = [
+        {"sibling": "path", "fact": "storage_path", "pointer": "/versions/*/url"},
+        {"column": "main", "fact": "file_url", "pointer": "/videoUrl"},
+        {"column": "cover", "fact": "file_url", "pointer": "/coverUrl"},
+    ]
+    bench = make_bench(
+        database,
+        ["CREATE TABLE content (id INTEGER PRIMARY KEY, data TEXT, main VARCHAR(300), cover VARCHAR(300))"],
+        [{"name": "content", "columns": [{"name": "data", "type": "json", "related": related}]}],
+    )
+    document = {
+        "thumb": {"url": signed("t.mp4")},
+        "versions": [{"url": signed("a.mp4")}, {"url": signed("b.mp4")}],
+        "videoUrl": signed("v.mp4"),
+    }
+    bench.sql("INSERT INTO content VALUES (1, :d, NULL, 'as it was')", d=json.dumps(document))
+    bench.take()
+    assert bench.rewrite().troubles == {}
+    data, main, cover = bench.sql("SELECT data, main, cover FROM content")[0]
+    after = json.loads(data)
+    assert list(after["thumb"]) == ["url"]
+    assert [list(version) for version in after["versions"]] == [["url", "path"], ["url", "path"]]
+    assert main == after["videoUrl"]
+    assert cover == "as it was"
+
+
+@pytest.mark.parametrize("database", DATABASES)
 def test_an_edit_in_the_middle_by_somebody_else_is_kept(make_bench: MakeBench, database: str) -> None:
     bench = make_bench(database, ["CREATE TABLE videos (id INTEGER PRIMARY KEY, url TEXT)"], [VIDEOS])
     old = signed("a.mp4")

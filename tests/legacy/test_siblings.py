@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.legacy.siblings import set_siblings
+from video_assets.legacy.siblings import Sibling, set_siblings
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
     ["url", "a/b", "m~n", "0", ""]
@@ -44,7 +44,10 @@ def test_members_are_set_as_a_reader_of_json_sees_it(
         return
     pointer = data.draw(st.sampled_from(sorted(there)))
     members = data.draw(st.dictionaries(words, st.none() | st.integers() | words, min_size=1, max_size=3))
-    changed = set_siblings(json.dumps(document, indent=indent, ensure_ascii=ascii_), {pointer: members})
+    changed = set_siblings(
+        json.dumps(document, indent=indent, ensure_ascii=ascii_),
+        {pointer: {key: Sibling(value) for key, value in members.items()}},
+    )
     there[pointer].update(members)
     assert json.loads(changed) == document
 
@@ -57,7 +60,7 @@ def test_setting_what_stands_there_already_changes_no_byte_around_it(document: A
     text = json.dumps(document)
     pointer = data.draw(st.sampled_from(sorted(there)))
     key = data.draw(st.sampled_from(sorted(there[pointer])))
-    assert set_siblings(text, {pointer: {key: there[pointer][key]}}) == text
+    assert set_siblings(text, {pointer: {key: Sibling(there[pointer][key])}}) == text
 
 
 @pytest.mark.parametrize(
@@ -72,4 +75,19 @@ def test_setting_what_stands_there_already_changes_no_byte_around_it(document: A
     ],
 )
 def test_one_key_of_the_outermost_object(text: str, expected: str) -> None:
-    assert set_siblings(text, {"": {"n": "new"}}) == expected
+    assert set_siblings(text, {"": {"n": Sibling("new")}}) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"n": null}', '{"n": "new"}'),
+        ('{"n": ""}', '{"n": "new"}'),
+        ('{"u": 1}', '{"u": 1, "n": "new"}'),
+        ('{"n": "2024-01-01"}', '{"n": "2024-01-01"}'),
+        ('{"n": 0}', '{"n": 0}'),
+        ('{"n": false}', '{"n": false}'),
+    ],
+)
+def test_a_key_that_is_only_filled_when_empty_keeps_what_it_holds(text: str, expected: str) -> None:
+    assert set_siblings(text, {"": {"n": Sibling("new", when_empty=True)}}) == expected

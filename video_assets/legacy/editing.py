@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from video_assets.legacy.config import Column, Related
-from video_assets.legacy.places import kept_pointer
+from video_assets.legacy.places import kept_pointer, matches
 from video_assets.legacy.scanning import digest
-from video_assets.legacy.siblings import set_siblings
+from video_assets.legacy.siblings import Sibling, set_siblings
 from video_assets.legacy.values import RowAccess, Value
 from video_assets.urls import Finding, find, replace
 
@@ -68,8 +67,9 @@ class EditedValue:
     done: tuple[Place, ...]
     missing: tuple[Place, ...]
     """Places whose URL does not stand in the value any more."""
-    first: Durable | None
-    """The copy of the first URL in the document, which the related columns are about."""
+    copies: tuple[tuple[str, Durable], ...]
+    """The pointer and the copy of each URL that was replaced, in the document's order: a related column is about
+    the first that its rule is for."""
 
 
 def edit_value(
@@ -81,7 +81,7 @@ def edit_value(
     """
     content = value.data
     if not isinstance(content, str | bytes):
-        return EditedValue(value, (), tuple(places), None)
+        return EditedValue(value, (), tuple(places), ())
     wanted = {place.url_digest: place.durable for place in places}
     chosen: list[tuple[Finding, Durable]] = []
     seen: set[str] = set()
@@ -95,29 +95,35 @@ def edit_value(
     done = tuple(place for place in places if place.url_digest in seen)
     missing = tuple(place for place in places if place.url_digest not in seen)
     if not chosen:
-        return EditedValue(value, (), missing, None)
+        return EditedValue(value, (), missing, ())
     pairs = [(found, durable.url) for found, durable in chosen]
     new: str | bytes
     if isinstance(content, bytes):
         new = replace(content, pairs)
     else:
         new = _with_siblings(replace(content, pairs), chosen, related)
-    return EditedValue(Value(value.kind, new), done, missing, chosen[0][1])
+    copies = tuple((kept_pointer(found.pointer), durable) for found, durable in chosen)
+    return EditedValue(Value(value.kind, new), done, missing, copies)
 
 
 def _with_siblings(text: str, chosen: Sequence[tuple[Finding, Durable]], related: Sequence[Related]) -> str:
     rules = [rule for rule in related if rule.sibling is not None]
     if not rules:
         return text
-    wanted: dict[str, dict[str, Any]] = {}
+    wanted: dict[str, dict[str, Sibling]] = {}
     for found, durable in chosen:
         # A key beside the URL exists only for a URL that is a member of an object of the document itself.
         if found.layers != ("json",) or found.in_key or not found.pointer:
             continue
         of_object = wanted.setdefault(found.pointer.rpartition("/")[0], {})
         for rule in rules:
-            of_object.setdefault(rule.sibling or "", _told(rule, durable))
+            if _is_about(rule, found.pointer):
+                of_object.setdefault(rule.sibling or "", Sibling(_told(rule, durable), rule.when_empty))
     return set_siblings(text, wanted)
+
+
+def _is_about(rule: Related, pointer: str) -> bool:
+    return rule.pointer is None or matches(rule.pointer, pointer)
 
 
 def _told(rule: Related, durable: Durable) -> str | int | None:
@@ -165,11 +171,11 @@ def edit_row(
         for place in edited.missing:
             # A replica that lags shows the old URL after it was replaced; the row itself knows better.
             (edit.followed if stands_in(values[name], place.durable.url) else edit.missing).append(place)
-        if not edited.done or edited.first is None:
+        if not edited.done:
             continue
         edit.done[name] = list(edited.done)
         edit.put(name, values[name], edited.value)
-        for related, value in related_values(access, column, edited.first):
+        for related, value in related_values(access, column, edited.copies, values):
             if related not in places:
                 edit.put(related, values[related], value)
     return edit
@@ -199,11 +205,22 @@ def related_columns(column: Column) -> list[str]:
     return [rule.column for rule in column.related if rule.column is not None]
 
 
-def related_values(access: RowAccess, column: Column, durable: Durable) -> list[tuple[str, Value]]:
-    """What the related columns become, each in the form that its type takes."""
+def related_values(
+    access: RowAccess,
+    column: Column,
+    copies: Sequence[tuple[str, Durable]],
+    values: Mapping[str, Value],
+) -> list[tuple[str, Value]]:
+    """What the related columns become, each in the form that its type takes.
+
+    ``copies`` are the pointer and the copy of each replaced URL, ``values`` what the row holds now.
+    """
     filled: list[tuple[str, Value]] = []
     for rule in column.related:
-        if rule.column is None or rule.column in access.generated:
+        durable = next((copy for pointer, copy in copies if _is_about(rule, pointer)), None)
+        if durable is None or rule.column is None or rule.column in access.generated:
+            continue
+        if rule.when_empty and values[rule.column].data not in (None, "", b""):
             continue
         told = _told(rule, durable)
         if rule.fact == "uploaded_at" and isinstance(told, str) and access.is_time(rule.column):

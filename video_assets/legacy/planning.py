@@ -243,7 +243,7 @@ def _move_blob(
     edit.guards[name] = stored
     if column.url_column is not None:
         edit.put(column.url_column, values[column.url_column], Value("text", place.durable.url))
-    for related, value in related_values(access, column, place.durable):
+    for related, value in related_values(access, column, [(place.pointer, place.durable)], values):
         edit.put(related, values[related], value)
     if column.clear:
         edit.put(name, stored, Value("null"))

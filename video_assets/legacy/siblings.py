@@ -11,6 +11,19 @@ from typing import Any
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
 
 
+_EMPTY = frozenset(("null", '""', "[]", "{}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """What a key beside a URL becomes."""
+
+    value: Any
+    """Anything JSON."""
+    when_empty: bool = False
+    """Only where the key is missing or holds nothing: ``null``, an empty text, list or object."""
+
+
 @dataclass(slots=True)
 class _Member:
     """Where the value of one member of an object of interest stands, quotes included."""
@@ -31,14 +44,14 @@ class _Open:
     """For an object of interest."""
 
 
-def set_siblings(text: str, wanted: Mapping[str, Mapping[str, Any]]) -> str:
+def set_siblings(text: str, wanted: Mapping[str, Mapping[str, Sibling]]) -> str:
     """``text`` with members of its objects set.
 
     Args:
         text: a JSON document.
-        wanted: object's pointer → key → new value (anything JSON). A key that is missing is put behind the last
-            member; of a doubled key the last one counts, as it does for every reader. Objects that are not in
-            the document are left out.
+        wanted: object's pointer → key → new value. A key that is missing is put behind the last member; of a
+            doubled key the last one counts, as it does for every reader. Objects that are not in the document
+            are left out.
 
     A text that is not one whole JSON document comes back unchanged.
     """
@@ -51,11 +64,12 @@ def set_siblings(text: str, wanted: Mapping[str, Mapping[str, Any]]) -> str:
     edits: list[tuple[int, int, str]] = []
     for pointer, members in _objects(text, set(wanted)):
         missing: list[str] = []
-        for key, value in wanted[pointer].items():
-            new = json.dumps(value)
+        for key, sibling in wanted[pointer].items():
+            new = json.dumps(sibling.value)
             member = members.get(key)
             if member is not None:
-                edits.append((member.start, member.end, new))
+                if not sibling.when_empty or text[member.start : member.end] in _EMPTY:
+                    edits.append((member.start, member.end, new))
             else:
                 missing.append(f"{json.dumps(key)}: {new}")
         if missing and members:

@@ -1,7 +1,9 @@
-"""Answers of HTTP/1.1 as they come over the wire: status line, headers and chunks, read strictly (RFC 9112).
+"""Responses of HTTP/1.1 as they come over the wire (RFC 9112): status line, headers and chunks.
 
-``http.client`` takes a head that broke off for a complete one, reads trailers without end, and takes ``+5`` and
-``1_0`` for sizes of chunks; here each of these is a failure with its reason, and nothing is read without a limit.
+What decides where a body ends is read strictly: a head that broke off, ``+5`` and ``1_0`` as sizes of chunks, a
+length that is no number are failures with their reason, and each part has a limit; ``http.client`` takes all of
+these. What decides nothing is read as browsers do: a header line without a colon is left out, and NUL in a value
+becomes a blank (RFC 9110, 5.5).
 """
 
 from __future__ import annotations
@@ -46,19 +48,20 @@ class Head:
 
     @property
     def length(self) -> int | None:
-        """What Content-Length announces; None when it is absent or no number.
+        """What Content-Length announces; None when it is absent.
 
-        Raises DownloadFailed when there are two different ones, or one beyond all measure.
+        Raises DownloadFailed when it is no plain number, there are two different ones, or it is absurdly large
+        (RFC 9112, 6.3: such a response is discarded).
         """
+        if "Content-Length" not in self.headers:
+            return None
         lengths = set(_words(self.headers, "Content-Length"))
         if len(lengths) > 1:
             raise DownloadFailed(Fault.BAD_RESPONSE, "it announces two different lengths")
         text = next(iter(lengths), "")
-        if _LENGTH.fullmatch(text):
-            return int(text)
-        if text.isascii() and text.isdigit():
-            raise DownloadFailed(Fault.BAD_RESPONSE, "it announces an absurd length")
-        return None
+        if not _LENGTH.fullmatch(text):
+            raise DownloadFailed(Fault.BAD_RESPONSE, "it announces a length that is no number of bytes")
+        return int(text)
 
 
 def _words(headers: HTTPMessage, name: str) -> list[str]:
