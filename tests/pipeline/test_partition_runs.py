@@ -144,6 +144,25 @@ def test_a_batch_run_reports_every_generation_under_its_own_partition(
     assert instance.get_materialized_partitions(dg.AssetKey("video_preview")) == set(keys)
 
 
+def test_a_check_that_fails_in_a_batch_blocks_its_partition_and_fails_the_run(
+    world: World, defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    good, bad = world.finished("batch good"), world.finished("batch tampered")
+    add_keys(instance, [good, bad])
+    world.rescue(bad)
+    path = world.settings.local_storage_root / world.settings.bucket / world.media(bad)[0].key
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.seek(-10, 2)
+        file.write(b"tampering!")
+    config = {"ops": {"rescue_generations": {"config": {"generation_ids": [bad, good]}}}}
+    result = run(defs, instance, "rescue_batch", run_config=config)
+    assert not result.success
+    assert f"{bad}: stored_bytes_match" in failure_of(result)
+    assert instance.get_materialized_partitions(HOSTED) == {good}
+    assert instance.get_materialized_partitions(dg.AssetKey("video_preview")) == {good}
+
+
 PLANTED = [
     ("generation", "prompt"),
     ("generation", "title"),

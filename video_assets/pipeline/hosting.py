@@ -176,42 +176,59 @@ def rescue(context: dg.OpExecutionContext, services: Services, output_ids: list[
 
 
 def report_each(context: dg.OpExecutionContext, services: Services, generation_ids: Sequence[str]) -> None:
-    """Log materialisation, preview and check evaluations of each generation under its own partition."""
-    unfinished = []
+    """Log checks, materialisation and preview of each generation under its own partition.
+
+    The checks are blocking here too: where one fails, neither asset is materialised for that partition, and the
+    run fails once every partition was reported. Raises Failure.
+    """
+    unfinished: list[str] = []
+    blocked: list[str] = []
     for key in generation_ids:
         with services.catalog.read() as session:
             generation = queries.get_generation(session, key)
             stored = queries.media_of(session, key, state=MediaState.STORED)
-        if generation.status != GenerationStatus.COMPLETED:
+        completed = generation.status == GenerationStatus.COMPLETED
+        if not completed:
             unfinished.append(f"{key}: {generation.status} ({generation.error_message or generation.reason})")
+        failed = _log_checks(context, services, key) if completed or stored else []
+        blocked += failed
+        if completed and not failed:
+            _log_assets(context, services, key)
+        else:
             context.log_event(
                 dg.AssetObservation(
                     reports.HOSTED_VIDEO, partition=key, metadata=reports.missing_metadata(services, key)
                 )
             )
-            if not stored:
-                continue
-        for name in CHECKS:
-            outcome = services.verifier.check(name, key)
-            reports.log_check(context, key, outcome)
-            if not outcome.passed:
-                unfinished.append(f"{key}: check {name} failed ({outcome.message})")
-        if generation.status == GenerationStatus.COMPLETED:
-            files = make_previews(
-                services.catalog,
-                services.storage,
-                key,
-                spool=services.settings.spool,
-                run_id=context.run_id,
-            )
-            context.log_event(
-                dg.AssetMaterialization(
-                    reports.HOSTED_VIDEO, partition=key, metadata=reports.hosted_metadata(services, key)
-                )
-            )
-            context.log_event(
-                dg.AssetMaterialization("video_preview", partition=key, metadata=reports.preview_metadata(files))
-            )
     if unfinished:
         context.log.warning("not finished:\n" + "\n".join(unfinished[:50]))
-    context.add_output_metadata({"generations": len(generation_ids), "unfinished": len(unfinished)})
+    context.add_output_metadata(
+        {"generations": len(generation_ids), "unfinished": len(unfinished), "failed_checks": len(blocked)}
+    )
+    if blocked:
+        raise dg.Failure(
+            f"{len(blocked)} blocking checks failed: " + "; ".join(blocked[:20]),
+            metadata={"what_to_do": "Open the failed check of each partition named here; it says what to do."},
+            allow_retries=False,
+        )
+
+
+def _log_checks(context: dg.OpExecutionContext, services: Services, key: str) -> list[str]:
+    """Evaluate and log every check of one partition; what failed, in words."""
+    failed = []
+    for name in CHECKS:
+        outcome = services.verifier.check(name, key)
+        reports.log_check(context, key, outcome)
+        if not outcome.passed:
+            failed.append(f"{key}: {name} ({outcome.message})")
+    return failed
+
+
+def _log_assets(context: dg.OpExecutionContext, services: Services, key: str) -> None:
+    """Make the previews of one partition, and log both of its assets as materialised."""
+    files = make_previews(
+        services.catalog, services.storage, key, spool=services.settings.spool, run_id=context.run_id
+    )
+    hosted, preview = reports.hosted_metadata(services, key), reports.preview_metadata(files)
+    context.log_event(dg.AssetMaterialization(reports.HOSTED_VIDEO, partition=key, metadata=hosted))
+    context.log_event(dg.AssetMaterialization("video_preview", partition=key, metadata=preview))
