@@ -22,6 +22,7 @@ from .conftest import s3_store
 from .servers import KEY_ID, SECRET
 
 STEPS = ["key template", "write", "look", "prove", "range", "signed link", "public link", "delete"]
+S3_STEPS = ["key template", "address", *STEPS[1:]]
 
 
 def statuses(lines: list[CheckLine]) -> dict[str, str]:
@@ -74,14 +75,14 @@ def test_a_bucket_that_is_not_public_is_told_how_to_become_so(moto: str) -> None
     assert "video-assets storage policies" in next(line.remedy for line in lines if line.name == "public link")
     store._client.put_bucket_policy(Bucket=store.bucket, Policy=aws_public_read_policy(store.bucket))
     lines = check_storage(store, settings_for(store))
-    assert statuses(lines) == dict.fromkeys(STEPS, "ok"), lines
+    assert statuses(lines) == dict.fromkeys(S3_STEPS, "ok"), lines
     assert list(store.list()) == []
 
 
 def test_a_missing_bucket_fails_once_and_the_rest_is_skipped(moto: str) -> None:
     store = s3_store(moto)
     lines = check_storage(store, settings_for(store))
-    assert statuses(lines) == {"key template": "ok", "write": "failed"} | dict.fromkeys(STEPS[2:], "skipped")
+    assert statuses(lines) == {"key template": "ok", "address": "failed"} | dict.fromkeys(S3_STEPS[2:], "skipped")
     assert "the bucket does not exist" in lines[1].detail
     assert "VIDEO_ASSETS_BUCKET" in lines[1].remedy
     assert not is_healthy(lines)
@@ -164,7 +165,8 @@ def test_json_is_one_document_and_holds_no_secret(check: Any, rclone: tuple[str,
     assert failed.exit_code == 1
     report = json.loads(failed.stdout)
     assert report["healthy"] is False
-    assert report["checks"][1]["name"] == "write"
+    assert report["checks"][1]["name"] == "address"
+    assert report["checks"][1]["settings"] == ["VIDEO_ASSETS_BUCKET"]
     created = check("check", "--json", "--create-bucket", **environment)
     assert created.exit_code == 0, created.output
     report = json.loads(created.stdout)
@@ -175,6 +177,7 @@ def test_json_is_one_document_and_holds_no_secret(check: Any, rclone: tuple[str,
         "detail": f"'{store.bucket}' was created",
         "remedy": "",
         "seconds": 0.0,
+        "settings": [],
     }
     assert {line["name"]: line["status"] for line in report["checks"]}["signed link"] == "ok"
     for output in (failed.output, created.output):
