@@ -473,7 +473,9 @@ def test_a_digest_goes_along_where_a_locked_bucket_asks_for_it(
     assert not [name for name in {**first, **second} if name.lower().startswith("x-amz-checksum")]
 
 
-def test_a_bucket_that_asks_for_yet_another_digest_is_not_asked_for_ever(script: Scripted, source: Source) -> None:
+def test_a_bucket_that_asks_for_yet_another_digest_is_not_asked_for_ever(
+    script: Scripted, source: Source
+) -> None:
     script.on("PUT", (400, LOCKED))
     with pytest.raises(StorageFailed, match="VIDEO_ASSETS_BUCKET"):
         source.put(s3_store(script.endpoint, "bucket"), KEY)

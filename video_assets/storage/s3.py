@@ -194,7 +194,7 @@ class S3Storage(S3Bucket):
     def _put_whole(
         self, key: str, source: Path, size: int, headers: Mapping[str, str], sha256: str
     ) -> str | None:
-        """One PUT; again with a digest if the store asks for one, and again where botocore finds the bucket."""
+        """One PUT; sent again with a digest if the store asks for one."""
         target = self._target(key)
         while True:
             try:
@@ -207,11 +207,6 @@ class S3Storage(S3Bucket):
                 if fault.wants_digest and "Content-MD5" not in headers:  # its bucket is locked
                     known = digests(source, 0, size, sha256=False)
                     headers = {**headers, "Content-MD5": known.content_md5}
-                elif fault.elsewhere and target.region == self._place.region:
-                    moved = self._found_elsewhere(key)
-                    if moved.region == target.region:
-                        raise
-                    target = moved
                 elif fault.code == "NoSuchKey" and self._place.style == "path":
                     raise Refused(replace(fault, code="VirtualHostDomainRequired")) from None  # so says OBS
                 else:

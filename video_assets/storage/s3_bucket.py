@@ -6,7 +6,6 @@ first PUT. So the bucket is asked for before the first request that would be mis
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,8 +19,6 @@ from video_assets.storage.addressing import Addressing, is_aws
 from video_assets.storage.durable import StorageFailed
 from video_assets.storage.s3_faults import Fault, Refused, explain, fault_of
 from video_assets.storage.s3_upload import Target
-
-log = logging.getLogger(__name__)
 
 FAILURES: Final = (BotoCoreError, ClientError, Refused, urllib3.exceptions.HTTPError, OSError)
 _BUCKET_IS_SURE_FOR: Final = 60.0
@@ -73,9 +70,8 @@ class S3Bucket:
     def look_at_address(self) -> str:
         """Where and how the bucket is reached, in words. Raises StorageFailed, naming the setting, if it is not.
 
-        Finds what a single upload would not: a bucket that the store would make by itself, a region that works
-        only because the store was asked first, and a store that takes the bucket from the path although it
-        stands in the host name.
+        Finds what an upload would not: a bucket that the store would make by itself, and a store that takes the
+        bucket from the path although it stands in the host name.
         """
         action = "look"
         if not self.bucket_exists():
@@ -84,13 +80,11 @@ class S3Bucket:
             listed: dict[str, Any] = {"Name": ""}
             with suppress(*FAILURES):  # a key need not be allowed to list
                 listed = self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
-            if not _LIST_FIELDS & set(listed) and listed["ResponseMetadata"]["HTTPHeaders"].get(
-                "content-length"
-            ) not in (None, "0"):
-                raise self._say(Fault("NoSuchBucket", 404), action)  # that was the list of all buckets
+            if not _LIST_FIELDS & set(listed):
+                headers = listed["ResponseMetadata"]["HTTPHeaders"]
+                if headers.get("content-length") != "0":  # that was the list of all buckets
+                    raise self._say(Fault("NoSuchBucket", 404), action)
         target = self._asking(action, lambda: self._target("a"))
-        if target.region != self._place.region and not self._bucket.startswith("arn:"):
-            raise self._say(Fault("PermanentRedirect", 301, region=target.region), action)
         return f"{target.url.removesuffix('/a')}, signed for {target.region}"
 
     def ensure_bucket(self) -> bool:
@@ -110,21 +104,6 @@ class S3Bucket:
         self._saw_bucket()
         return True
 
-    def _found_elsewhere(self, key: str) -> Target:
-        """The target after botocore has asked for the bucket's region, and remembered it for all signatures."""
-        with suppress(*FAILURES):
-            self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
-        target = self._target(key)
-        if target.region != self._place.region:
-            log.warning(
-                "Bucket %r is in region %r. Set VIDEO_ASSETS_S3_REGION=%s: links signed by processes that have "
-                "not stored anything do not work.",
-                self._bucket,
-                target.region,
-                target.region,
-            )
-        return target
-
     def _saw_bucket(self) -> None:
         self._sure_until = time.monotonic() + _BUCKET_IS_SURE_FOR
 
@@ -137,14 +116,13 @@ class S3Bucket:
             return
         try:
             self._client.head_bucket(Bucket=self._bucket)
+            self._saw_bucket()
         except FAILURES as error:
             fault = fault_of(error)
             if fault.status == 404 and not self.bucket_exists():
                 raise self._say(Fault("NoSuchBucket", 404), action) from None
             if not fault.status:
                 raise self._explained(error, action) from None
-            return
-        self._saw_bucket()
 
     def _target(self, key: str) -> Target:
         """Address and signature of ``key`` at the store, as botocore resolved them."""
@@ -166,7 +144,7 @@ class S3Bucket:
             except FAILURES as told:
                 clearer = fault_of(told)
                 # A key may be allowed to write and not to list: then the first answer is the better one.
-                if clearer.code != "AccessDenied" or fault.code == "broken":
+                if clearer.code != "AccessDenied" or clearer.elsewhere or fault.code == "broken":
                     fault = clearer
         return self._say(fault, action)
 

@@ -37,7 +37,7 @@ class S3StoreResource(S3Resource):
         return self._client(self.session())
 
     def _client(self, session: boto3.session.Session) -> Any:
-        return session.client(
+        client = session.client(
             "s3",
             endpoint_url=self.endpoint_url,
             use_ssl=self.use_ssl,
@@ -60,6 +60,9 @@ class S3StoreResource(S3Resource):
             ),
         )
 
+        client.meta.events.register_last("before-parameter-build.s3", _stay_in_region)
+        return client
+
     def connect(self) -> tuple[Any, Uploader]:
         """A client and an uploader that share credentials and endpoint."""
         session = self.session()
@@ -70,6 +73,15 @@ class S3StoreResource(S3Resource):
             return found.get_frozen_credentials() if found is not None else None
 
         return client, Uploader(client.meta.endpoint_url, credentials, CONNECTIONS)
+
+
+def _stay_in_region(context: dict[str, Any], **_: Any) -> None:
+    """Keep botocore from following a bucket into another region.
+
+    It does so for its own requests only: what it signs for others (uploads, links) is not valid there, and public
+    links would be kept that never work. It also asks itself without end where a redirect names no region.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 @lru_cache(maxsize=8)
