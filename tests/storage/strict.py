@@ -300,7 +300,7 @@ def _signature_holds(method: str, url: str, headers: dict[str, str], presigned: 
         names, given, date = (query[f"X-Amz-{name}"][0] for name in ("SignedHeaders", "Signature", "Date"))
         kept = [(n, v) for n, v in parse_qsl(parts.query, keep_blank_values=True) if n != "X-Amz-Signature"]
         url = parts._replace(query=urlencode(kept, quote_via=quote)).geturl()
-        auth: S3SigV4Auth = S3SigV4QueryAuth(Credentials(KEY_ID, SECRET), scope[2], scope[1])
+        auth: S3SigV4Auth | S3SigV4QueryAuth = S3SigV4QueryAuth(Credentials(KEY_ID, SECRET), scope[2], scope[1])
     else:
         found = re.search(r"SignedHeaders=([^,]+), Signature=([0-9a-f]{64})$", headers["authorization"])
         if found is None:

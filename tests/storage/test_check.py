@@ -19,6 +19,7 @@ from video_assets.storage.policies import aws_public_read_policy, supabase_polic
 
 from ..web.conftest import running_media_server
 from .conftest import s3_store
+from .faulty import scripted_store
 from .servers import KEY_ID, SECRET
 
 STEPS = ["key template", "write", "look", "prove", "range", "signed link", "public link", "delete"]
@@ -224,3 +225,26 @@ def test_supabase_owners_reach_their_own_folder_only() -> None:
         assert "(storage.foldername(name))[1] = (select auth.uid())::text" in rule
         assert "bucket_id = 'generated-videos'" in rule
     assert "values ('o''brien'" in supabase_policies("o'brien")
+
+
+@pytest.mark.parametrize(
+    ("kept", "detail"),
+    [
+        ({"Content-Type": "video/mp4"}, "does not keep the Cache-Control"),
+        (
+            {"Content-Type": "application/octet-stream", "Cache-Control": "public, max-age=31536000, immutable"},
+            "reports the type 'application/octet-stream'",
+        ),
+    ],
+)
+def test_a_store_that_keeps_less_than_it_is_given_is_noticed(kept: dict[str, str], detail: str) -> None:
+    """As a store on a file system does, which keeps bytes and takes the type from the name."""
+    with scripted_store() as script:
+        script.on("HEAD", (200, "", {"Content-Length": "65536", **kept}))
+        store = s3_store(script.endpoint, "bucket")
+        look = next(line for line in iter_checks(store, settings_for(store)) if line.name == "look")
+    [put] = [path for method, path, _, _ in script.requests if method == "PUT"]
+    assert put.endswith(".probe")  # an ending from which no type can be guessed
+    assert look.status == "warning"
+    assert detail in look.detail
+    assert look.remedy

@@ -534,3 +534,26 @@ def test_no_credentials_anywhere_is_said_plainly(
 def test_one_client_serves_the_whole_process(rclone: tuple[str, Path]) -> None:
     assert s3_store(rclone[0])._client is s3_store(rclone[0])._client
     assert s3_store(rclone[0])._client is not s3_store(rclone[0], s3_region="eu-west-1")._client
+
+
+def test_an_upload_that_only_finds_no_object_was_asked_in_the_wrong_place(
+    script: Scripted, source: Source
+) -> None:
+    """Huawei OBS finds a bucket that stands in the path, and yet answers NoSuchKey to a PUT of it."""
+    script.on("PUT", (404, "NoSuchKey"))
+    with pytest.raises(StorageFailed, match="VIDEO_ASSETS_S3_ADDRESSING_STYLE=virtual") as caught:
+        source.put(s3_store(script.endpoint, "bucket"), KEY)
+    assert not isinstance(caught.value, ObjectMissing)
+
+
+@pytest.mark.parametrize("location", ["https://{host}/bucket/{key}?X-Amz-Signature=abc", "https://{host}/"])
+def test_a_store_that_moved_to_tls_is_told_by_its_setting(
+    script: Scripted, source: Source, location: str
+) -> None:
+    host = script.endpoint.removeprefix("http://")
+    moved = {"Location": location.format(host=host, key=KEY)}
+    for method in ("HEAD", "GET", "PUT"):
+        script.on(method, (308, "", moved))
+    with pytest.raises(StorageFailed, match=f"Set VIDEO_ASSETS_S3_ENDPOINT_URL=https://{host}") as caught:
+        source.put(s3_store(script.endpoint, "bucket"), KEY)
+    assert "X-Amz" not in str(caught.value)
