@@ -30,7 +30,9 @@ class Addressing:
     @property
     def bucket_in_host(self) -> bool:
         """Whether the bucket is meant to stand in the host name of a store other than AWS."""
-        return self.endpoint_url is not None and self.style == "virtual"
+        if self.endpoint_url is None or self.style == "path":
+            return False
+        return not is_aws(self.endpoint_url.partition("://")[2])
 
 
 @dataclass(frozen=True, slots=True)
