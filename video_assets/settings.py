@@ -71,7 +71,17 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(
         None, description="Endpoint of an S3-compatible store; empty means AWS itself."
     )
-    s3_region: str = Field("us-east-1", description="Region; `auto` for R2.")
+    s3_region: str | None = Field(
+        None,
+        description="Region of the bucket. Empty means the one that the endpoint's host names, `auto` for R2 and "
+        "Google Cloud Storage, else us-east-1.",
+    )
+    s3_addressing_style: Literal["auto", "virtual", "path"] = Field(
+        "auto",
+        description="Where the bucket stands in an address: `virtual` in the host name, `path` in the path. "
+        "`auto` is `virtual` on AWS and on stores known to take nothing else (Alibaba OSS, Tencent COS, Huawei "
+        "OBS, Volcengine TOS, Tigris), `path` elsewhere.",
+    )
     s3_access_key_id: SecretStr | None = Field(None, description="Empty means the usual AWS credential chain.")
     s3_secret_access_key: SecretStr | None = Field(None, description="Secret of the access key.")
     s3_public_flavour: Literal["aws-virtual", "aws-path", "supabase", "custom"] = Field(

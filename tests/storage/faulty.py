@@ -52,7 +52,7 @@ def scripted_store() -> Iterator[Scripted]:
             script.requests.append((self.command, self.path, dict(self.headers), got))
             left = script.answers.get(self.command, [(200, "", {})])
             status, text, headers = left.pop(0) if len(left) > 1 else left[0]
-            body = error_body(text) if status >= 300 and text else text.encode()
+            body = error_body(text) if status >= 300 and text and not text.startswith("<") else text.encode()
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

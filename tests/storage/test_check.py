@@ -19,9 +19,11 @@ from video_assets.storage.policies import aws_public_read_policy, supabase_polic
 
 from ..web.conftest import running_media_server
 from .conftest import s3_store
+from .faulty import scripted_store
 from .servers import KEY_ID, SECRET
 
 STEPS = ["key template", "write", "look", "prove", "range", "signed link", "public link", "delete"]
+S3_STEPS = ["key template", "address", *STEPS[1:]]
 
 
 def statuses(lines: list[CheckLine]) -> dict[str, str]:
@@ -74,14 +76,14 @@ def test_a_bucket_that_is_not_public_is_told_how_to_become_so(moto: str) -> None
     assert "video-assets storage policies" in next(line.remedy for line in lines if line.name == "public link")
     store._client.put_bucket_policy(Bucket=store.bucket, Policy=aws_public_read_policy(store.bucket))
     lines = check_storage(store, settings_for(store))
-    assert statuses(lines) == dict.fromkeys(STEPS, "ok"), lines
+    assert statuses(lines) == dict.fromkeys(S3_STEPS, "ok"), lines
     assert list(store.list()) == []
 
 
 def test_a_missing_bucket_fails_once_and_the_rest_is_skipped(moto: str) -> None:
     store = s3_store(moto)
     lines = check_storage(store, settings_for(store))
-    assert statuses(lines) == {"key template": "ok", "write": "failed"} | dict.fromkeys(STEPS[2:], "skipped")
+    assert statuses(lines) == {"key template": "ok", "address": "failed"} | dict.fromkeys(S3_STEPS[2:], "skipped")
     assert "the bucket does not exist" in lines[1].detail
     assert "VIDEO_ASSETS_BUCKET" in lines[1].remedy
     assert not is_healthy(lines)
@@ -164,7 +166,8 @@ def test_json_is_one_document_and_holds_no_secret(check: Any, rclone: tuple[str,
     assert failed.exit_code == 1
     report = json.loads(failed.stdout)
     assert report["healthy"] is False
-    assert report["checks"][1]["name"] == "write"
+    assert report["checks"][1]["name"] == "address"
+    assert report["checks"][1]["settings"] == ["VIDEO_ASSETS_BUCKET"]
     created = check("check", "--json", "--create-bucket", **environment)
     assert created.exit_code == 0, created.output
     report = json.loads(created.stdout)
@@ -175,6 +178,7 @@ def test_json_is_one_document_and_holds_no_secret(check: Any, rclone: tuple[str,
         "detail": f"'{store.bucket}' was created",
         "remedy": "",
         "seconds": 0.0,
+        "settings": [],
     }
     assert {line["name"]: line["status"] for line in report["checks"]}["signed link"] == "ok"
     for output in (failed.output, created.output):
@@ -221,3 +225,26 @@ def test_supabase_owners_reach_their_own_folder_only() -> None:
         assert "(storage.foldername(name))[1] = (select auth.uid())::text" in rule
         assert "bucket_id = 'generated-videos'" in rule
     assert "values ('o''brien'" in supabase_policies("o'brien")
+
+
+@pytest.mark.parametrize(
+    ("kept", "detail"),
+    [
+        ({"Content-Type": "video/mp4"}, "does not keep the Cache-Control"),
+        (
+            {"Content-Type": "application/octet-stream", "Cache-Control": "public, max-age=31536000, immutable"},
+            "reports the type 'application/octet-stream'",
+        ),
+    ],
+)
+def test_a_store_that_keeps_less_than_it_is_given_is_noticed(kept: dict[str, str], detail: str) -> None:
+    """As a store on a file system does, which keeps bytes and takes the type from the name."""
+    with scripted_store() as script:
+        script.on("HEAD", (200, "", {"Content-Length": "65536", **kept}))
+        store = s3_store(script.endpoint, "bucket")
+        look = next(line for line in iter_checks(store, settings_for(store)) if line.name == "look")
+    [put] = [path for method, path, _, _ in script.requests if method == "PUT"]
+    assert put.endswith(".probe")  # an ending from which no type can be guessed
+    assert look.status == "warning"
+    assert detail in look.detail
+    assert look.remedy

@@ -100,7 +100,7 @@ def test_no_name_breaks_out_of_the_disposition_header(name: str) -> None:
 
 def test_the_base_without_its_setting_is_an_error_of_the_caller() -> None:
     with pytest.raises(ValueError, match="VIDEO_ASSETS_S3_PUBLIC_BASE_URL"):
-        public_base("custom", bucket="b", region="r")
+        public_base("custom", bucket="b")
 
 
 @given(st.text(max_size=40), st.one_of(st.none(), st.text(max_size=20)), st.text(max_size=40))

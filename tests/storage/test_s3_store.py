@@ -19,7 +19,8 @@ import requests
 from video_assets.settings import Settings
 from video_assets.storage import ObjectMissing, StorageFailed, open_storage, s3_upload
 from video_assets.storage.policies import aws_public_read_policy
-from video_assets.storage.s3 import PART_SIZE, S3Storage
+from video_assets.storage.s3 import S3Storage
+from video_assets.storage.s3_parts import PART_SIZE
 
 from .conftest import Source, make_source, s3_store
 from .faulty import Scripted, Wire, relay, scripted_store
@@ -51,7 +52,7 @@ def test_an_upload_is_one_put_that_carries_both_digests_and_the_cache_rule(
 ) -> None:
     script.on("PUT", (200, "", {"ETag": f'"{source.md5}"'}))
     put = source.put(s3_store(script.endpoint, "bucket"), KEY)
-    [(method, path, headers, received)] = script.requests
+    [_, (method, path, headers, received)] = script.requests  # the first asks whether the bucket is there
     assert (method, path, received) == ("PUT", f"/bucket/{KEY}", len(source.content))
     assert headers["Content-Length"] == str(len(source.content))
     assert headers["Content-Type"] == "video/mp4"
@@ -135,12 +136,68 @@ def test_a_large_file_goes_in_parts_and_arrives_whole(
     assert store.abort_stale_uploads(timedelta(seconds=-60)) == 0
 
 
-def test_a_composite_etag_is_no_proof_so_the_bytes_are_read(moto: str, tmp_path: Path) -> None:
+def test_an_object_in_parts_is_proven_by_its_etag_where_each_part_was(moto: str, tmp_path: Path) -> None:
     store = s3_store(moto, s3_multipart_threshold=5 * MiB)
     store.ensure_bucket()
-    large = make_source(tmp_path, 6 * MiB)
+    large = make_source(tmp_path, 2 * PART_SIZE + 5)
+    size = len(large.content)
     large.put(store, KEY)
-    assert store.read_back(KEY, size=6 * MiB, sha256=large.sha256, md5=large.md5) == "bytes"
+    assert store.read_back(KEY, size=size, sha256=large.sha256, md5=large.md5) == "etag"
+    other = make_source(tmp_path, size, "other")
+    with pytest.raises(StorageFailed, match="other bytes"):
+        store.read_back(KEY, size=size, sha256=other.sha256, md5=other.md5)
+    # Another process knows nothing of the parts, and reads.
+    again = s3_store(moto, store.bucket)
+    assert again.read_back(KEY, size=size, sha256=large.sha256, md5=large.md5) == "bytes"
+    other.put(s3_store(moto, store.bucket), KEY)
+    with pytest.raises(StorageFailed, match="other bytes"):
+        store.read_back(KEY, size=size, sha256=large.sha256, md5=large.md5)
+
+
+PARTS = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"
+
+
+@pytest.mark.parametrize("part_etag", ["", '"0123456789abcdef0123456789abcdef"', '"opaque"'])
+def test_an_etag_of_parts_that_are_not_called_by_their_md5_proves_nothing(
+    script: Scripted, tmp_path: Path, part_etag: str
+) -> None:
+    large = make_source(tmp_path, 6 * MiB)
+    size = len(large.content)
+    joined = hashlib.md5(bytes.fromhex(large.md5), usedforsecurity=False).hexdigest() + "-1"
+    done = f'<CompleteMultipartUploadResult><ETag>"{joined}"</ETag></CompleteMultipartUploadResult>'
+    script.on("POST", (200, PARTS), (200, done))
+    script.on("PUT", (200, "", {"ETag": part_etag} if part_etag else {}))
+    script.on("HEAD", (200, "", {"Content-Length": str(size), "ETag": f'"{joined}"'}))
+    script.on("GET", (200, "other bytes"))
+    store = s3_store(script.endpoint, "bucket", s3_multipart_threshold=5 * MiB)
+    large.put(store, KEY)
+    with pytest.raises(StorageFailed, match="other bytes"):
+        store.read_back(KEY, size=size, sha256=large.sha256, md5=large.md5)
+
+
+def test_each_part_carries_its_own_digests(script: Scripted, tmp_path: Path) -> None:
+    large = make_source(tmp_path, PART_SIZE + 1000)
+    script.on("POST", (200, PARTS), (200, "<CompleteMultipartUploadResult/>"))
+    store = s3_store(script.endpoint, "bucket", s3_multipart_threshold=5 * MiB)
+    large.put(store, KEY)
+    parts = {path: headers for method, path, headers, _ in script.requests if method == "PUT"}
+    assert len(parts) == 2
+    for number, content in enumerate((large.content[:PART_SIZE], large.content[PART_SIZE:]), start=1):
+        headers = parts[f"/bucket/{KEY}?uploadId=u1&partNumber={number}"]
+        md5 = hashlib.md5(content, usedforsecurity=False).digest()
+        assert headers["Content-MD5"] == base64.b64encode(md5).decode()
+        assert headers["X-Amz-Content-SHA256"] == hashlib.sha256(content).hexdigest()  # it is not under TLS
+
+
+def test_a_file_that_changed_since_it_was_verified_is_not_joined(script: Scripted, tmp_path: Path) -> None:
+    large = make_source(tmp_path, 6 * MiB)
+    script.on("POST", (200, PARTS), (200, "<CompleteMultipartUploadResult/>"))
+    script.on("DELETE", (204, ""))
+    store = s3_store(script.endpoint, "bucket", s3_multipart_threshold=5 * MiB)
+    with pytest.raises(StorageFailed, match="changed on disk"):
+        store.put(KEY, large.path, content_type="video/mp4", sha256="0" * 64)
+    assert script.count("POST") == 1  # begun, not completed
+    assert script.requests[-1][0] == "DELETE"
 
 
 def test_a_failed_part_gives_the_upload_up(script: Scripted, tmp_path: Path) -> None:
@@ -265,7 +322,7 @@ def test_memory_does_not_grow_with_the_file(s3: S3Storage, tmp_path: Path, thres
 def test_a_busy_store_is_asked_again(script: Scripted, source: Source) -> None:
     script.on("PUT", (503, "SlowDown"), (500, "InternalError"), (200, "", {"ETag": '"x"'}))
     assert source.put(s3_store(script.endpoint, "bucket"), KEY).etag == "x"
-    assert [request[3] for request in script.requests] == [len(source.content)] * 3
+    assert [request[3] for request in script.requests if request[0] == "PUT"] == [len(source.content)] * 3
 
 
 def test_a_busy_store_is_not_asked_for_ever(script: Scripted, source: Source) -> None:
@@ -354,9 +411,7 @@ def test_a_wrong_setting_is_named_whatever_is_asked(rclone: tuple[str, Path], so
     s3_store(rclone[0], "bucket-of-faults").ensure_bucket()
     store = open_storage(Settings(_env_file=None, storage="s3", **settings))
     calls = [lambda: source.put(store, KEY), lambda: store.read(KEY), lambda: list(store.list())]
-    if fault != "a missing bucket":  # a HEAD of a missing bucket and of a missing object look the same
-        calls.append(lambda: store.head(KEY))
-    for call in calls:
+    for call in (*calls, lambda: store.head(KEY)):
         with pytest.raises(StorageFailed, match=sentence) as caught:
             call()
         message = str(caught.value)
@@ -401,6 +456,50 @@ def test_what_a_store_answers_becomes_one_sentence_with_a_remedy(
     assert caught.value.retryable is retryable
 
 
+LOCKED = """<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- HTTP header is required
+for Put Object requests with Object Lock parameters</Message></Error>"""
+
+
+@pytest.mark.parametrize("refusal", [LOCKED, "<Error><Code>MissingContentMD5</Code></Error>"])
+def test_a_digest_goes_along_where_a_locked_bucket_asks_for_it(
+    script: Scripted, source: Source, refusal: str
+) -> None:
+    script.on("PUT", (400, refusal), (200, "", {"ETag": '"x"'}))
+    store = s3_store(script.endpoint, "bucket")
+    assert source.put(store, KEY, md5=False).etag == "x"
+    first, second = (headers for method, _, headers, _ in script.requests if method == "PUT")
+    assert "Content-MD5" not in first
+    assert second["Content-MD5"] == base64.b64encode(bytes.fromhex(source.md5)).decode()
+    assert not [name for name in {**first, **second} if name.lower().startswith("x-amz-checksum")]
+
+
+def test_a_bucket_that_asks_for_yet_another_digest_is_not_asked_for_ever(
+    script: Scripted, source: Source
+) -> None:
+    script.on("PUT", (400, LOCKED))
+    with pytest.raises(StorageFailed, match="VIDEO_ASSETS_BUCKET"):
+        source.put(s3_store(script.endpoint, "bucket"), KEY)
+    assert script.count("PUT") == 1
+
+
+def test_a_store_that_makes_missing_buckets_is_not_let_do_so(script: Scripted, source: Source) -> None:
+    script.on("HEAD", (404, ""))
+    script.on("GET", (404, "NoSuchBucket"))
+    store = s3_store(script.endpoint, "mistyped")
+    for call in (lambda: source.put(store, KEY), lambda: store.head(KEY), lambda: store.delete(KEY)):
+        with pytest.raises(StorageFailed, match="the bucket does not exist") as caught:
+            call()
+        assert not isinstance(caught.value, ObjectMissing)
+    assert script.count("PUT") == 0
+
+
+def test_a_key_that_may_not_look_at_the_bucket_may_still_store(script: Scripted, source: Source) -> None:
+    script.on("HEAD", (403, ""))
+    script.on("GET", (403, "AccessDenied"))
+    script.on("PUT", (200, "", {"ETag": '"x"'}))
+    assert source.put(s3_store(script.endpoint, "bucket"), KEY).etag == "x"
+
+
 def test_a_silent_refusal_is_followed_by_the_question_that_tells_why(script: Scripted) -> None:
     script.on("HEAD", (403, ""))
     script.on("GET", (403, "RequestTimeTooSkewed"))
@@ -435,3 +534,26 @@ def test_no_credentials_anywhere_is_said_plainly(
 def test_one_client_serves_the_whole_process(rclone: tuple[str, Path]) -> None:
     assert s3_store(rclone[0])._client is s3_store(rclone[0])._client
     assert s3_store(rclone[0])._client is not s3_store(rclone[0], s3_region="eu-west-1")._client
+
+
+def test_an_upload_that_only_finds_no_object_was_asked_in_the_wrong_place(
+    script: Scripted, source: Source
+) -> None:
+    """Huawei OBS finds a bucket that stands in the path, and yet answers NoSuchKey to a PUT of it."""
+    script.on("PUT", (404, "NoSuchKey"))
+    with pytest.raises(StorageFailed, match="VIDEO_ASSETS_S3_ADDRESSING_STYLE=virtual") as caught:
+        source.put(s3_store(script.endpoint, "bucket"), KEY)
+    assert not isinstance(caught.value, ObjectMissing)
+
+
+@pytest.mark.parametrize("location", ["https://{host}/bucket/{key}?X-Amz-Signature=abc", "https://{host}/"])
+def test_a_store_that_moved_to_tls_is_told_by_its_setting(
+    script: Scripted, source: Source, location: str
+) -> None:
+    host = script.endpoint.removeprefix("http://")
+    moved = {"Location": location.format(host=host, key=KEY)}
+    for method in ("HEAD", "GET", "PUT"):
+        script.on(method, (308, "", moved))
+    with pytest.raises(StorageFailed, match=f"Set VIDEO_ASSETS_S3_ENDPOINT_URL=https://{host}") as caught:
+        source.put(s3_store(script.endpoint, "bucket"), KEY)
+    assert "X-Amz" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import asdict
 from typing import Annotated
 
@@ -54,7 +55,7 @@ def check(
             "healthy": healthy,
             "storage": settings.storage if settings else None,
             "bucket": settings.bucket if settings else None,
-            "checks": [asdict(line) for line in lines],
+            "checks": [{**asdict(line), "settings": line.settings} for line in lines],
         }
         typer.echo(json.dumps(report, indent=2))
     else:
@@ -102,6 +103,14 @@ def _show(console: Console, line: CheckLine, *, quiet: bool) -> None:
     if quiet:
         return
     took = f" [dim]{line.seconds * 1000:.0f} ms[/]" if line.status == "ok" else ""
-    console.print(f"{_MARKS[line.status]} {line.name:<12} {escape(line.detail)}{took}")
+    detail = _wrap(line.detail, console.width, 15)
+    # Lines are broken here, between words only: a setting and its value stay in one piece to be copied.
+    console.print(f"{_MARKS[line.status]} {line.name:<12} {escape(detail)}{took}", soft_wrap=True)
     if line.remedy:
-        console.print(f"  [bold]→[/] {escape(line.remedy)}")
+        console.print(f"  [bold]→[/] {escape(_wrap(line.remedy, console.width, 4))}", soft_wrap=True)
+
+
+def _wrap(text: str, width: int, indent: int) -> str:
+    """``text`` in lines of at most ``width`` columns where its words allow, all but the first indented."""
+    lines = textwrap.wrap(text, max(width - indent, 20), break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)

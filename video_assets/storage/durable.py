@@ -23,6 +23,7 @@ class StoredObject:
     etag: str | None = None
     content_type: str | None = None
     modified_at: datetime | None = None
+    cache_control: str | None = None
 
 
 class StorageFailed(Exception):

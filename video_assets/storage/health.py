@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import requests
 
 from video_assets.settings import Settings
-from video_assets.storage.durable import DurableStorage, StorageFailed
+from video_assets.storage.durable import IMMUTABLE_CACHE_CONTROL, DurableStorage, StorageFailed
 from video_assets.storage.keys import InvalidTemplate, KeyTemplate
 
 Status = Literal["ok", "warning", "failed", "skipped"]
@@ -22,6 +23,7 @@ Status = Literal["ok", "warning", "failed", "skipped"]
 PROBE_BYTES: Final = 64 * 1024
 _RANGE: Final = (1000, 1999)
 _TIMEOUT: Final = 15.0
+_SETTING: Final = re.compile(r"VIDEO_ASSETS_[A-Z0-9_]*[A-Z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class CheckLine:
     detail: str
     remedy: str = ""
     seconds: float = 0.0
+
+    @property
+    def settings(self) -> list[str]:
+        """Names of the settings that ``remedy`` says to look at or to change, in its order."""
+        return list(dict.fromkeys(_SETTING.findall(self.remedy)))
 
 
 class _Finding(Exception):
@@ -71,11 +78,18 @@ def is_healthy(lines: list[CheckLine]) -> bool:
 
 def iter_checks(storage: DurableStorage, settings: Settings) -> Iterator[CheckLine]:
     """:func:`check_storage`, line by line as the steps end. After a failed write the rest is skipped."""
+    # In S3 the type goes along; an ending that means nothing shows a store that takes it from the name instead.
+    ending = "probe" if settings.storage == "s3" else "mp4"
     probe = _Probe(
-        storage, settings, f"storage-check/{secrets.token_hex(8)}.mp4", secrets.token_bytes(PROBE_BYTES)
+        storage, settings, f"storage-check/{secrets.token_hex(8)}.{ending}", secrets.token_bytes(PROBE_BYTES)
     )
     yield _run("key template", _key_template, probe)
-    written = _run("write", _write, probe)
+    found = True
+    if settings.storage == "s3":
+        address = _run("address", _address, probe)
+        found = address.status == "ok"
+        yield address
+    written = _run("write", _write, probe) if found else CheckLine("write", "skipped", "the address is wrong")
     yield written
     try:
         for name, step in _READING:
@@ -111,6 +125,11 @@ def _key_template(probe: _Probe) -> str:
     return template.template
 
 
+def _address(probe: _Probe) -> str:
+    bucket: Any = probe.storage  # an S3Bucket; its module takes a second to load
+    return str(bucket.look_at_address())
+
+
 def _write(probe: _Probe) -> str:
     with tempfile.TemporaryDirectory(prefix="video-assets-check-") as folder:
         source = Path(folder) / "probe.mp4"
@@ -131,7 +150,15 @@ def _look(probe: _Probe) -> str:
         raise _Finding(
             "warning",
             f"The store reports the type {found.content_type!r} for a video.",
-            "Browsers may not play it. Look at what rewrites Content-Type in front of the store.",
+            "Browsers may not play it. If the store takes the type from the name, end VIDEO_ASSETS_KEY_TEMPLATE "
+            "in .{ext}; else look at what rewrites Content-Type in front of the store.",
+        )
+    if probe.settings.storage == "s3" and "immutable" not in (found.cache_control or ""):
+        raise _Finding(
+            "warning",
+            "The store does not keep the Cache-Control that it was given.",
+            "Browsers and CDNs fetch videos more often than they need to. Let the CDN or proxy in front of the "
+            f"store add `Cache-Control: {IMMUTABLE_CACHE_CONTROL}`.",
         )
     return f"{found.size} bytes, {found.content_type}"
 
@@ -149,18 +176,26 @@ def _read_range(probe: _Probe) -> str:
 
 
 def _signed_link(probe: _Probe) -> str:
-    answer = _fetch(probe, probe.storage.signed_url(probe.key, expires_in=300, download_name="probe.mp4"), {})
+    address = probe.storage.signed_url(probe.key, expires_in=300, download_name="probe.mp4")
+    answer = _fetch(probe, address, {}, follow=False)  # a signature does not hold at another host
     if answer.status_code != 200 or answer.content != probe.content:
         raise _Finding(
             "warning",
             f"The signed link answers HTTP {answer.status_code}.",
-            "Downloads by signed link will not work. Check the clock, the region, and that the key may read.",
+            "Downloads by signed link will not work. Check the clock, VIDEO_ASSETS_S3_REGION, "
+            "VIDEO_ASSETS_S3_ADDRESSING_STYLE, and that the key may read.",
         )
     if not answer.headers.get("Content-Disposition", "").startswith("attachment"):
         raise _Finding(
             "warning",
             "The signed link works, but does not save under a name.",
             "This store ignores response-content-disposition; browsers choose the file name themselves.",
+        )
+    if "immutable" in answer.headers.get("Cache-Control", ""):
+        raise _Finding(
+            "warning",
+            "The signed link works, but lets caches keep what it shows.",
+            "This store ignores response-cache-control; let no shared cache stand in front of signed links.",
         )
     return "works for 300 s, saves under its name"
 
@@ -208,9 +243,9 @@ def _delete(probe: _Probe) -> str:
     return "the probe is gone"
 
 
-def _fetch(probe: _Probe, address: str, headers: dict[str, str]) -> requests.Response:
+def _fetch(probe: _Probe, address: str, headers: dict[str, str], *, follow: bool = True) -> requests.Response:
     try:
-        return requests.get(address, headers=headers, timeout=_TIMEOUT)
+        return requests.get(address, headers=headers, timeout=_TIMEOUT, allow_redirects=follow)
     except requests.RequestException:  # its text holds the address, and with it the signature
         if probe.settings.storage == "local":
             remedy = (

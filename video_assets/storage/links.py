@@ -7,8 +7,6 @@ import unicodedata
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-_AWS_DOMAINS = ("amazonaws.com", "amazonaws.com.cn")
-
 Flavour = Literal["aws-virtual", "aws-path", "supabase", "custom"]
 
 
@@ -21,13 +19,15 @@ def public_base(
     flavour: Flavour,
     *,
     bucket: str,
-    region: str,
     endpoint_url: str | None = None,
+    by_path: bool = False,
     custom_base: str | None = None,
-) -> str:
+) -> str | None:
     """What the public address of every object of ``bucket`` starts with, without a trailing slash.
 
-    Raises ValueError, naming the setting, when the flavour needs something that is not set.
+    ``by_path`` says that the store is asked with the bucket in the path. None means that the address cannot be
+    composed from a host, as that of an access point. Raises ValueError, naming the setting, when the flavour
+    needs something that is not set.
     """
     if flavour == "custom":
         if not custom_base:
@@ -35,17 +35,14 @@ def public_base(
         return custom_base.rstrip("/")
     if flavour == "supabase":
         return f"{_supabase_storage(endpoint_url)}/object/public/{bucket}"
-    if endpoint_url:
-        base = endpoint_url.rstrip("/")
-        # Stores other than AWS are asked by path; few of them answer under a host name per bucket.
-        by_path = flavour == "aws-path" or not (urlsplit(base).hostname or "").endswith(_AWS_DOMAINS)
-    else:
-        base = f"https://s3.{region}.{_AWS_DOMAINS[1] if region.startswith('cn-') else _AWS_DOMAINS[0]}"
-        by_path = flavour == "aws-path"
+    if bucket.startswith("arn:"):
+        return None
+    if not endpoint_url:
+        raise ValueError("Set VIDEO_ASSETS_S3_ENDPOINT_URL: links are built from it.")
+    scheme, _, host = endpoint_url.rstrip("/").partition("://")
     # A bucket with dots does not fit the wildcard certificate of virtual-host addresses.
-    if by_path or "." in bucket:
-        return f"{base}/{bucket}"
-    scheme, _, host = base.partition("://")
+    if flavour == "aws-path" or by_path or "." in bucket:
+        return f"{scheme}://{host}/{bucket}"
     return f"{scheme}://{bucket}.{host}"
 
 

@@ -5,68 +5,57 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlsplit
-
-import urllib3.exceptions
-from botocore.exceptions import BotoCoreError, ClientError
+from urllib.parse import urlsplit
 
 from video_assets.settings import Settings
+from video_assets.storage.addressing import Addressing, addressing, is_aws, unsupported
 from video_assets.storage.durable import IMMUTABLE_CACHE_CONTROL, ObjectMissing, StorageFailed, StoredObject
 from video_assets.storage.keys import validate_key
 from video_assets.storage.links import attachment, public_base, quote_key
+from video_assets.storage.s3_bucket import FAILURES, S3Bucket
 from video_assets.storage.s3_client import connect
-from video_assets.storage.s3_faults import Refused, explain, fault_of
-from video_assets.storage.s3_upload import Uploader
+from video_assets.storage.s3_faults import Refused, fault_of
+from video_assets.storage.s3_parts import put_parts
+from video_assets.storage.s3_upload import Uploader, digests
 from video_assets.storage.signing import check_lifetime
 
 READ_BLOCK: Final = 256 * 1024
-PART_SIZE: Final = 16 * 1024**2
-PARTS_AT_ONCE: Final = 4
-_MAX_PARTS: Final = 10_000
 _MAX_SINGLE_PUT: Final = 5 * 1024**3
-_PLAIN_MD5: Final = re.compile(r"[0-9a-f]{32}")
-_FAILURES: Final = (BotoCoreError, ClientError, Refused, urllib3.exceptions.HTTPError, OSError)
 _READ_RESUMES: Final = 3
+_PROVEN_ETAGS_KEPT: Final = 1000
 
 T = TypeVar("T")
 
 
-class S3Storage:
+class S3Storage(S3Bucket):
     """Objects in one bucket of an S3-compatible store.
 
     Uploads are single PUTs of known length, or parts above ``multipart_threshold`` bytes; every rarer request
-    goes through boto3. ``public_base`` is what public links start with (see ``links.public_base``).
+    goes through boto3. ``public_base`` is what public links start with (see ``links.public_base``); None means
+    the address that botocore computes, as for an access point.
     """
 
     def __init__(
-        self, client: Any, uploader: Uploader, bucket: str, *, public_base: str, multipart_threshold: int
+        self,
+        client: Any,
+        uploader: Uploader,
+        bucket: str,
+        *,
+        place: Addressing,
+        public_base: str | None,
+        multipart_threshold: int,
     ) -> None:
-        self._client = client
+        super().__init__(client, bucket, place)
         self._uploader = uploader
-        self._bucket = bucket
         self._public_base = public_base
         self._multipart_threshold = min(multipart_threshold, _MAX_SINGLE_PUT)
-        self._host = urlsplit(str(client.meta.endpoint_url)).netloc.rpartition("@")[2]
-
-    def __repr__(self) -> str:
-        return f"S3Storage({self._bucket!r} at {self._host!r})"
-
-    @property
-    def bucket(self) -> str:
-        """Name of the bucket."""
-        return self._bucket
-
-    @property
-    def host(self) -> str:
-        """Host and port of the store, for messages."""
-        return self._host
+        self._proven: dict[str, tuple[str, str]] = {}  # key: SHA-256 and ETag of what was proven while it was put
 
     @property
     def compares_md5(self) -> bool:
@@ -79,7 +68,8 @@ class S3Storage:
         """Upload ``source``. A reader sees the whole object or none; a failed upload leaves nothing behind.
 
         The signature covers ``sha256``, and ``md5`` goes along as Content-MD5: a store that checks either
-        refuses bytes that changed on the way.
+        refuses bytes that changed on the way. A bucket that does not exist is an error, also at stores that
+        would make it.
         """
         validate_key(key)
         try:
@@ -87,18 +77,15 @@ class S3Storage:
         except OSError as error:
             raise StorageFailed(f"The file to store as {key!r} cannot be read: {error.strerror}.") from None
         headers = {"Content-Type": content_type, "Cache-Control": IMMUTABLE_CACHE_CONTROL}
+        if md5 is not None:
+            headers["Content-MD5"] = base64.b64encode(bytes.fromhex(md5)).decode()
+        action = f"store {key!r}"
+        self._require_bucket(action)
         if size > self._multipart_threshold:
-            etag = self._asking(f"store {key!r}", lambda: self._put_parts(key, source, size, headers))
+            etag = self._asking(action, lambda: self._put_parts(key, source, size, headers, sha256))
         else:
-            if md5 is not None:
-                headers["Content-MD5"] = base64.b64encode(bytes.fromhex(md5)).decode()
-            answer = self._asking(
-                f"store {key!r}",
-                lambda: self._uploader.put(
-                    self._address(key), source, offset=0, length=size, headers=headers, payload_sha256=sha256
-                ),
-            )
-            etag = _unquote(answer.get("ETag"))
+            etag = self._asking(action, lambda: self._put_whole(key, source, size, headers, sha256))
+        self._saw_bucket()
         return StoredObject(key=key, size=size, etag=etag, content_type=content_type)
 
     def head(self, key: str) -> StoredObject | None:
@@ -133,7 +120,8 @@ class S3Storage:
         etag = _unquote(found.get("ETag"))
         # The ETag of an object encrypted with a managed or a customer's key is not the MD5 of its bytes.
         encrypted = found.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in found
-        if md5 is not None and etag == md5 and not encrypted:
+        # That of an object in parts was proven by ``put`` (``s3_parts.Joined``) while it sent them.
+        if etag is not None and not encrypted and (etag == md5 or self._proven.get(key) == (sha256, etag)):
             return "etag"
         digest = hashlib.sha256()
         count = 0
@@ -165,7 +153,10 @@ class S3Storage:
 
     def public_url(self, key: str) -> str:
         """The permanent, anonymous address of ``key``; it works when the bucket is public."""
-        return f"{self._public_base}/{quote_key(validate_key(key))}"
+        validate_key(key)
+        if self._public_base is None:
+            return self._target(key).url
+        return f"{self._public_base}/{quote_key(key)}"
 
     def signed_url(self, key: str, *, expires_in: int, download_name: str | None = None) -> str:
         """An address at the store itself that works for ``expires_in`` seconds, and that nobody may cache."""
@@ -183,32 +174,6 @@ class S3Storage:
         )
         return signed
 
-    def bucket_exists(self) -> bool:
-        """Whether the bucket is there and may be asked for."""
-        try:
-            self._client.head_bucket(Bucket=self._bucket)
-        except _FAILURES as error:
-            if fault_of(error).status == 404:
-                return False
-            raise self._explained(error, "look at the bucket") from None
-        return True
-
-    def ensure_bucket(self) -> bool:
-        """Create the bucket when it does not exist; True when it was created. Calling it twice is harmless."""
-        if self.bucket_exists():
-            return False
-        region = self._client.meta.region_name
-        options: dict[str, Any] = {}
-        if self._host.endswith((".amazonaws.com", ".amazonaws.com.cn")) and region != "us-east-1":
-            options["CreateBucketConfiguration"] = {"LocationConstraint": region}
-        try:
-            self._client.create_bucket(Bucket=self._bucket, **options)
-        except _FAILURES as error:
-            if fault_of(error).code == "BucketAlreadyOwnedByYou":
-                return False
-            raise self._explained(error, "create the bucket") from None
-        return True
-
     def abort_stale_uploads(self, older_than: timedelta) -> int:
         """Give up multipart uploads begun more than ``older_than`` ago, whose writer died; returns how many."""
         horizon = datetime.now(UTC) - older_than
@@ -220,47 +185,59 @@ class S3Storage:
                     if upload["Initiated"].astimezone(UTC) < horizon:
                         self._abort(upload["Key"], upload["UploadId"])
                         aborted += 1
-        except _FAILURES as error:
+        except FAILURES as error:
             # This is how rclone says that a bucket never had any.
             if fault_of(error).code != "NoSuchUpload":
                 raise self._explained(error, "list unfinished uploads") from None
         return aborted
 
-    def _put_parts(self, key: str, source: Path, size: int, headers: Mapping[str, str]) -> str | None:
-        """Upload in equal parts, a few at the same time, and join them. Gives the upload up on any error."""
-        part_size = max(PART_SIZE, -(-size // _MAX_PARTS))
-        begun = self._client.create_multipart_upload(
-            Bucket=self._bucket,
-            Key=key,
-            ContentType=headers["Content-Type"],
-            CacheControl=headers["Cache-Control"],
-        )
-        upload = begun["UploadId"]
-        address = f"{self._address(key)}?uploadId={quote(upload, safe='-_.~')}&partNumber="
-
-        def send(number: int) -> dict[str, Any]:
-            offset = (number - 1) * part_size
-            answer = self._uploader.put(
-                f"{address}{number}", source, offset=offset, length=min(part_size, size - offset), headers={}
-            )
-            return {"PartNumber": number, "ETag": answer.get("ETag", "")}
-
-        try:
-            with ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="s3-part") as pool:
-                sent = [pool.submit(send, number) for number in range(1, -(-size // part_size) + 1)]
-                try:
-                    parts = [part.result() for part in sent]
-                except BaseException:
-                    pool.shutdown(wait=True, cancel_futures=True)
+    def _put_whole(
+        self, key: str, source: Path, size: int, headers: Mapping[str, str], sha256: str
+    ) -> str | None:
+        """One PUT; sent again with a digest if the store asks for one."""
+        target = self._target(key)
+        while True:
+            try:
+                answer = self._uploader.put(
+                    target, source, offset=0, length=size, headers=headers, payload_sha256=sha256
+                )
+                return _unquote(answer.get("ETag"))
+            except Refused as refused:
+                fault = refused.fault
+                if fault.wants_digest and "Content-MD5" not in headers:  # its bucket is locked
+                    known = digests(source, 0, size, sha256=False)
+                    headers = {**headers, "Content-MD5": known.content_md5}
+                elif fault.code == "NoSuchKey" and self._place.style == "path":
+                    raise Refused(replace(fault, code="VirtualHostDomainRequired")) from None  # so says OBS
+                else:
                     raise
-            done = self._client.complete_multipart_upload(
-                Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
-            )
-        except BaseException:
+
+    def _put_parts(
+        self, key: str, source: Path, size: int, headers: Mapping[str, str], sha256: str
+    ) -> str | None:
+        def give_up(upload: str) -> None:
             with suppress(StorageFailed):  # what failed matters, not that tidying up failed too
                 self._abort(key, upload)
-            raise
-        return _unquote(done.get("ETag"))
+
+        self._proven.pop(key, None)
+        joined = put_parts(
+            self._client,
+            self._uploader,
+            lambda: self._target(key),
+            source,
+            size,
+            bucket=self._bucket,
+            key=key,
+            headers=headers,
+            sha256=sha256,
+            give_up=give_up,
+        )
+        if joined.proven:
+            while len(self._proven) >= _PROVEN_ETAGS_KEPT:
+                with suppress(KeyError, RuntimeError, StopIteration):  # another thread was first
+                    del self._proven[next(iter(self._proven))]
+            self._proven[key] = (sha256, joined.etag)
+        return joined.etag or None
 
     def _abort(self, key: str, upload: str) -> None:
         def ask() -> None:
@@ -273,10 +250,12 @@ class S3Storage:
         validate_key(key)
         try:
             found: dict[str, Any] = self._client.head_object(Bucket=self._bucket, Key=key)
-        except _FAILURES as error:
+        except FAILURES as error:
             if fault_of(error).status == 404:
+                self._require_bucket(f"look at {key!r}")  # a missing bucket looks the same
                 return None
             raise self._explained(error, f"look at {key!r}") from None
+        self._saw_bucket()
         return found
 
     def _get(self, key: str, start: int, end: int | None, etag: str | None) -> dict[str, Any] | None:
@@ -287,7 +266,7 @@ class S3Storage:
             options["Range"] = f"bytes={start}-" if end is None else f"bytes={start}-{end - 1}"
         try:
             found: dict[str, Any] = self._client.get_object(Bucket=self._bucket, Key=key, **options)
-        except _FAILURES as error:
+        except FAILURES as error:
             if fault_of(error).status == 416:
                 return None
             raise self._explained(error, f"read {key!r}") from None
@@ -303,7 +282,7 @@ class S3Storage:
                         position += len(block)
                         yield block
                 return
-            except _FAILURES as error:
+            except FAILURES as error:
                 resumes += 1
                 if resumes > _READ_RESUMES:
                     raise self._explained(error, f"read {key!r}") from None
@@ -311,30 +290,6 @@ class S3Storage:
             if again is None:
                 return
             answer = again
-
-    def _address(self, key: str) -> str:
-        """The bare address of ``key`` at the store, in the style (path or host) that botocore chose."""
-        signed = self._client.generate_presigned_url("put_object", Params={"Bucket": self._bucket, "Key": key})
-        return str(signed).partition("?")[0]
-
-    def _asking(self, action: str, ask: Callable[[], T]) -> T:
-        try:
-            return ask()
-        except _FAILURES as error:
-            raise self._explained(error, action) from None
-
-    def _explained(self, error: Exception, action: str) -> StorageFailed:
-        """What ``error`` means. An answer that does not say why is followed by a question whose answer does."""
-        fault = fault_of(error)
-        if fault.silent:
-            try:
-                self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
-            except _FAILURES as told:
-                clearer = fault_of(told)
-                # A key may be allowed to write and not to list: then the first answer is the better one.
-                if clearer.code != "AccessDenied" or fault.code == "broken":
-                    fault = clearer
-        return explain(fault, action, bucket=self._bucket, host=self._host)
 
 
 def _describe(key: str, found: Mapping[str, Any]) -> StoredObject:
@@ -345,6 +300,7 @@ def _describe(key: str, found: Mapping[str, Any]) -> StoredObject:
         etag=_unquote(found.get("ETag")),
         content_type=found.get("ContentType"),
         modified_at=modified.astimezone(UTC) if modified else None,
+        cache_control=found.get("CacheControl"),
     )
 
 
@@ -360,27 +316,37 @@ def open_s3_storage(settings: Settings) -> S3Storage:
             "Set VIDEO_ASSETS_S3_ACCESS_KEY_ID and VIDEO_ASSETS_S3_SECRET_ACCESS_KEY together, or neither.",
             retryable=False,
         )
+    if why := unsupported(settings.bucket):
+        raise StorageFailed(f"VIDEO_ASSETS_BUCKET {why}", retryable=False)
+    place = _place(settings, settings.s3_endpoint_url)
+    secrets = (key_id.get_secret_value() if key_id else None, secret.get_secret_value() if secret else None)
+    client, uploader = connect(place, *secrets, os.getpid())
+    found = str(client.meta.endpoint_url)
+    if place.endpoint_url is None and not is_aws(urlsplit(found).netloc):
+        # AWS's own configuration (AWS_ENDPOINT_URL_S3, the profile) names another store.
+        place = _place(settings, found)
+        client, uploader = connect(place, *secrets, os.getpid())
     try:
         base = public_base(
             settings.s3_public_flavour,
             bucket=settings.bucket,
-            region=settings.s3_region,
-            endpoint_url=settings.s3_endpoint_url,
+            endpoint_url=place.endpoint_url or found,
+            by_path=place.style == "path",
             custom_base=settings.s3_public_base_url,
         )
     except ValueError as error:
         raise StorageFailed(str(error), retryable=False) from None
-    client, uploader = connect(
-        settings.s3_endpoint_url,
-        settings.s3_region,
-        key_id.get_secret_value() if key_id else None,
-        secret.get_secret_value() if secret else None,
-        os.getpid(),
-    )
     return S3Storage(
         client,
         uploader,
         settings.bucket,
+        place=place,
         public_base=base,
         multipart_threshold=settings.s3_multipart_threshold,
+    )
+
+
+def _place(settings: Settings, endpoint_url: str | None) -> Addressing:
+    return addressing(
+        endpoint_url, region=settings.s3_region, style=settings.s3_addressing_style, bucket=settings.bucket
     )

@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from dagster_aws.s3 import S3Resource
 
+from video_assets.storage.addressing import Addressing
 from video_assets.storage.durable import StorageFailed
 from video_assets.storage.s3_upload import Uploader
 
@@ -18,6 +19,8 @@ CONNECTIONS: Final = 64
 
 class S3StoreResource(S3Resource):
     """dagster-aws' ``S3Resource`` with the client options that stores other than AWS and many threads need."""
+
+    addressing_style: str = "virtual"
 
     def session(self) -> boto3.session.Session:
         """The boto3 session whose credentials sign everything."""
@@ -34,7 +37,7 @@ class S3StoreResource(S3Resource):
         return self._client(self.session())
 
     def _client(self, session: boto3.session.Session) -> Any:
-        return session.client(
+        client = session.client(
             "s3",
             endpoint_url=self.endpoint_url,
             use_ssl=self.use_ssl,
@@ -48,9 +51,17 @@ class S3StoreResource(S3Resource):
                 # boto3's trailing checksums break or slow several S3-compatible stores.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+                # In the style "auto" botocore signs addresses of AWS's global host, which redirects or refuses
+                # where the bucket is in another region; virtual ones are regional.
+                s3={
+                    "addressing_style": "path" if self.addressing_style == "path" else "virtual",
+                    "us_east_1_regional_endpoint": "regional",
+                },
             ),
         )
+
+        client.meta.events.register_last("before-parameter-build.s3", _stay_in_region)
+        return client
 
     def connect(self) -> tuple[Any, Uploader]:
         """A client and an uploader that share credentials and endpoint."""
@@ -61,20 +72,31 @@ class S3StoreResource(S3Resource):
             found = session.get_credentials()
             return found.get_frozen_credentials() if found is not None else None
 
-        return client, Uploader(client.meta.endpoint_url, client.meta.region_name, credentials, CONNECTIONS)
+        return client, Uploader(client.meta.endpoint_url, credentials, CONNECTIONS)
+
+
+def _stay_in_region(context: dict[str, Any], **_: Any) -> None:
+    """Keep botocore from following a bucket into another region.
+
+    It does so for its own requests only: what it signs for others (uploads, links) is not valid there, and public
+    links would be kept that never work. It also asks itself without end where a redirect names no region.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 @lru_cache(maxsize=8)
-def connect(
-    endpoint_url: str | None, region: str, key_id: str | None, secret: str | None, process: int
-) -> tuple[Any, Uploader]:
+def connect(addressing: Addressing, key_id: str | None, secret: str | None, process: int) -> tuple[Any, Uploader]:
     """The client and the uploader of one store, made once per process.
 
     ``process`` is the caller's process id: it keeps a forked child off its parent's sockets.
     Raises :class:`StorageFailed` when the settings allow no client.
     """
     resource = S3StoreResource(
-        endpoint_url=endpoint_url, region_name=region, aws_access_key_id=key_id, aws_secret_access_key=secret
+        endpoint_url=addressing.endpoint_url,
+        region_name=addressing.region,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+        addressing_style=addressing.style,
     )
     try:
         return resource.connect()
