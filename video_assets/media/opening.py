@@ -121,6 +121,9 @@ def open_media(path: Path) -> Iterator[tuple[ContainerReport, InputContainer]]:
         raise CannotJudge(
             f"The file is a {report.format} file, not a video, picture or sound that is decoded here."
         )
+    if report.format == "png":  # of which FFmpeg says "damaged" when it is too large, before it tells a size
+        with Bytes.open(path) as data:
+            require_bearable_size(*(int.from_bytes(data.at(at, 4), "big") for at in (16, 20)))
     codecs: list[str] = []
     try:
         options = {"protocol_whitelist": "file"}

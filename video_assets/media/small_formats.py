@@ -198,10 +198,9 @@ def check_flv(data: Bytes) -> None:
             raise _incomplete("The file ends in the middle of a tag.")
         if header[0] & 0x1F not in (8, 9, 18):
             raise _damaged("What should be a tag is none.")
-        place += 11 + int.from_bytes(header[1:4], "big")
+        place += 11 + int.from_bytes(header[1:4], "big") + 4
         if place > data.size:
             raise _incomplete("The last tag reaches past the end of the file.")
-        place += 4
         tags += 1
     if not tags:
         raise _incomplete("There is nothing behind the header.")
@@ -286,9 +285,9 @@ def check_tiff(data: Bytes) -> None:
     order: Literal["little", "big"] = "little" if head.startswith(b"II") else "big"
     is_big = 43 in (head[2], head[3])
     place = int.from_bytes(head[8:16] if is_big else head[4:8], order)
-    width, entry = (8, 20) if is_big else (2, 12)
+    width, entry, link = (8, 20, 8) if is_big else (2, 12, 4)
     count = int.from_bytes(data.need(place, width), order)
-    if place + width + count * entry > data.size:
+    if place + width + count * entry + link > data.size:
         raise _incomplete("The directory reaches past the end of the file.")
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from video_assets.media.container import ContainerReport, UnreadableFile, check_container
-from video_assets.media.file_types import FileFormat
+from video_assets.media.file_types import HTML, FileFormat
 from video_assets.media.formats import HEAD_BYTES, recognise
+from video_assets.storage.content_types import OCTET_STREAM
 from video_assets.transfer.answers import ERROR_BODY_BYTES
 from video_assets.transfer.expectation import Asked
 from video_assets.transfer.failures import DownloadFailed, Fault
@@ -71,7 +72,7 @@ def _kept_as(found: FileFormat, report: ContainerReport) -> ContainerReport:
         report,
         kind=found.kind,
         format=found.name,
-        mime=found.mime,
+        mime=OCTET_STREAM if found is HTML else found.mime,  # kept for saving, not for opening
         extension=found.extension,
         problem=None,
         detail=None,
