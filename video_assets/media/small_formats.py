@@ -239,10 +239,11 @@ def check_adts(data: Bytes) -> None:
     """AAC: walk the frames; the last one must lie in the file (ISO/IEC 13818-7, 6.2)."""
     place = tag_length(data)
     for _ in range(_MOST_PIECES):
-        header = data.at(place, 7)
-        if len(header) < 2 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        if data.at(place, 1) != b"\xff":
             return  # the end, or a tag behind the sound
         header = data.need(place, 7)
+        if header[1] & 0xF6 != 0xF0:
+            return
         place += max(7, (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5)
         if place > data.size:
             raise _incomplete("The last frame reaches past the end of the file.")
