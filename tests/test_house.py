@@ -17,10 +17,10 @@ ROOMS = {
     "reasons": set(),
     "urls": set(),
     "media": set(),
-    "storage": {"settings", "reasons"},
+    "storage": {"settings", "reasons", "media"},
     "catalog": {"settings", "reasons", "urls"},
     "transfer": {"settings", "reasons", "urls", "media", "storage", "catalog"},
-    "providers": {"settings", "reasons", "urls"},
+    "providers": {"settings", "reasons", "urls", "media"},
     "generations": {"settings", "reasons", "urls", "media", "storage", "catalog", "transfer", "providers"},
     "emulator": {"media"},
 }

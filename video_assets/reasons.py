@@ -27,6 +27,8 @@ class Reason(StrEnum):
     PROVIDER_REFUSED = "provider_refused"
     SUBMISSION_UNCONFIRMED = "submission_unconfirmed"
     CONFIGURATION = "configuration"
+    ONLY_A_PLAYLIST = "only_a_playlist"
+    UNJUDGED = "unjudged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,5 +160,22 @@ RETRY_POLICIES: dict[Reason, RetryPolicy] = {
         0,
         meaning="A setting is missing or wrong.",
         remedy="Run `video-assets doctor`; it names the setting.",
+    ),
+    Reason.ONLY_A_PLAYLIST: _policy(
+        1,
+        0,
+        0,
+        meaning="The link leads to a playlist, which is whole but holds no video: it names segments, whose own "
+        "links die as well.",
+        remedy="Ask the provider for a single file, or join the segments with a tool such as ffmpeg while they "
+        "live, and bring the result.",
+    ),
+    Reason.UNJUDGED: _policy(
+        1,
+        0,
+        0,
+        meaning="The file came whole, but nothing here can tell whether it plays, and "
+        "VIDEO_ASSETS_REQUIRE_PLAYABLE is on.",
+        remedy="Turn VIDEO_ASSETS_REQUIRE_PLAYABLE off to keep such files, and retry.",
     ),
 }

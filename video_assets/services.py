@@ -57,12 +57,18 @@ class Services:
             concurrency=self.settings.download_concurrency,
             lease=timedelta(seconds=self.settings.lease_seconds),
             observer=self.observer,
+            require_playable=self.settings.require_playable,
         )
 
     @cached_property
     def verifier(self) -> Verifier:
         """The proofs about durable copies."""
-        return Verifier(self.catalog, self.storage, self.settings.spool)
+        return Verifier(
+            self.catalog,
+            self.storage,
+            self.settings.spool,
+            require_playable=self.settings.require_playable,
+        )
 
 
 def open_services(settings: Settings) -> Services:

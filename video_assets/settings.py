@@ -113,6 +113,11 @@ class Settings(BaseSettings):
     allowed_ports: Annotated[tuple[int, ...], NoDecode] = Field(
         (80, 443, 8080, 8443), description="Ports a source may be fetched from."
     )
+    require_playable: bool = Field(
+        False,
+        description="Refuse a file that came whole but that nothing here can judge (an encrypted video, a format "
+        "without a decoder), instead of keeping it and calling `playable` unknown.",
+    )
     max_download_bytes: int = Field(5 * 1024**3, gt=0, description="Largest file that is accepted.")
     download_concurrency: int = Field(8, ge=1, le=64, description="Files rescued at the same time in one run.")
     per_host_concurrency: int = Field(6, ge=1, description="Connections to one source host at the same time.")

@@ -218,8 +218,14 @@ def test_an_index_without_media_is_incomplete(files: dict[str, bytes], check: Ch
     assert (report.problem, report.has_moov) == ("incomplete", True)
 
 
-def test_a_file_that_does_not_begin_with_its_type_is_damaged(files: dict[str, bytes], check: Check) -> None:
-    assert check(b"".join(_boxes(files["mp4"])[1:])).problem == "damaged"
+def test_a_file_that_begins_in_the_middle_of_a_stream_is_damaged(files: dict[str, bytes], check: Check) -> None:
+    segment = (24).to_bytes(4, "big") + b"styp" + files["mp4"][8:24]
+    assert check(segment + b"".join(_boxes(files["mp4"])[1:])).problem == "damaged"
+
+
+def test_a_movie_older_than_the_box_with_its_type_is_whole(files: dict[str, bytes], check: Check) -> None:
+    report = check(files["mov"][:4] + b"wide" + files["mov"][8:])
+    assert (report.complete, report.format) == (True, "mov")
 
 
 def test_a_64_bit_size_is_understood(files: dict[str, bytes], check: Check) -> None:
@@ -336,7 +342,7 @@ def test_a_live_recording_of_unknown_size_is_accepted(files: dict[str, bytes], c
         (b'<?xml version="1.0"?><!-- c --><html xmlns="x">', "html"),
         ("<html>ü".encode("utf-16"), "html"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "xml"),
-        (b"<Error>", "xml"),
+        (b"<Error/>", "xml"),
         (b'{"error": "x"}', "json"),
         (b"  [1, 2]", "json"),
         (b"Not Found", "text"),

@@ -80,7 +80,7 @@ ROWS = [
     Row("json", Fault.JSON_BODY, BAD, True, {"type": "video/mp4"}, expected=None),
     Row("plain_text", Fault.TEXT_BODY, BAD, True),
     Row("expired_under_200", Fault.EXPIRED, EXPIRED, False),
-    Row("playlist", Fault.PLAYLIST, BAD, False, expected=None),
+    Row("playlist", Fault.PLAYLIST, Reason.ONLY_A_PLAYLIST, False, expected=None),
     Row("wrong_container", Fault.WRONG_CONTAINER, BAD, True),
     Row("garbage", Fault.WRONG_CONTAINER, BAD, True, expected=None),
     Row("missing_moov", Fault.MISSING_MOOV, BAD, True, requests=1),

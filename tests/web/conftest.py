@@ -64,6 +64,10 @@ def running_media_server(home: Path, **environment: str) -> Iterator[MediaServer
                 server.wait()
 
 
+SCRIPTED = ("logo.svg", "drawing.SVG", "feed.xml", "captions.ttml", "report.pdf", "old.xhtml")
+"""Files of kinds that can run scripts when a browser opens them as a page."""
+
+
 def put(storage: DurableStorage, key: str, content: bytes, folder: Path) -> None:
     source = folder / f"source-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     source.write_bytes(content)
@@ -79,4 +83,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaServer]:
         put(running.storage, "empty.mp4", b"", home)
         put(running.storage, "ünï cödé/a+b & c#1.mp4", b"unicode", home)
         put(running.storage, "page.html", b"<script>alert(1)</script>", home)
+        for key in SCRIPTED:
+            put(running.storage, key, b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", home)
         yield running

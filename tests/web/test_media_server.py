@@ -17,7 +17,7 @@ from video_assets.settings import Settings
 from video_assets.storage import StorageFailed
 from video_assets.storage.signing import load_signing_key, sign_media_query
 
-from .conftest import CONTENT, KEY, MediaServer, running_media_server
+from .conftest import CONTENT, KEY, SCRIPTED, MediaServer, running_media_server
 
 SIZE = len(CONTENT)
 
@@ -153,6 +153,23 @@ def test_a_page_that_could_run_scripts_is_only_ever_downloaded(server: MediaServ
     answer = requests.get(server.media("page.html"), timeout=10)
     assert answer.headers["Content-Disposition"].startswith("attachment")
     assert "html" not in answer.headers["Content-Type"]
+
+
+@pytest.mark.parametrize("key", ["page.html", *SCRIPTED])
+def test_what_could_run_scripts_is_saved_not_opened_and_runs_none_if_it_is(server: MediaServer, key: str) -> None:
+    for asked in ({}, {"Range": "bytes=0-9"}):
+        answer = requests.get(server.media(key), headers=asked, timeout=10)
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        policy = answer.headers["Content-Security-Policy"]
+        assert "sandbox" in policy
+        assert "default-src 'none'" in policy
+        assert "allow-scripts" not in policy
+
+
+def test_a_drawing_keeps_the_type_that_an_image_element_needs(server: MediaServer) -> None:
+    assert requests.get(server.media("logo.svg"), timeout=10).headers["Content-Type"] == "image/svg+xml"
+    assert "Content-Security-Policy" not in requests.get(server.media(), timeout=10).headers
 
 
 def test_names_in_any_script_are_served_where_public_url_says(server: MediaServer) -> None:

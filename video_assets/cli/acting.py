@@ -97,7 +97,9 @@ def verify(
     catalog = open_catalog(settings)
     if chosen:
         require_known(catalog, chosen)
-    verifier = Verifier(catalog, open_storage(settings), settings.spool)
+    verifier = Verifier(
+        catalog, open_storage(settings), settings.spool, require_playable=settings.require_playable
+    )
     ids = _completed(catalog, owner) if everything else iter(chosen)
     results = ((generation_id, verifier.verify(generation_id)) for generation_id in ids)
     _, failed = _write_json(results) if as_json else _write_lines(results)
@@ -151,6 +153,8 @@ def _write_lines(results: Iterator[tuple[str, list[CheckOutcome]]]) -> tuple[int
         made = table("", "check", "what was found", title=generation_id)
         for outcome in outcomes:
             mark = cell("✓", "green") if outcome.passed else cell("✗", "bold red")
+            if outcome.is_unknown:
+                mark = cell("?", "yellow")
             made.add_row(mark, cell(outcome.name), cell(outcome.message))
         out.print(made)
         checked += 1

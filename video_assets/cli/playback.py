@@ -31,17 +31,20 @@ def check_generation(settings: Settings, generation_id: str) -> Iterator[Line]:
         yield Line("storage", "failed", str(exc), "Run `video-assets storage check`.")
         return
     yield from _files(view, storage)
-    verifier = Verifier(catalog, storage, settings.spool)
+    verifier = Verifier(catalog, storage, settings.spool, require_playable=settings.require_playable)
     for outcome in verifier.verify(generation_id):
         yield Line(
             outcome.name.replace("_", " "),
-            "ok" if outcome.passed else "failed",
+            "failed" if not outcome.passed else "warning" if outcome.is_unknown else "ok",
             outcome.message,
-            "" if outcome.passed else VERDICTS.get(outcome.name, ""),
+            UNKNOWN if outcome.is_unknown else "" if outcome.passed else VERDICTS.get(outcome.name, ""),
         )
     catalog.close()
 
 
+UNKNOWN = (
+    "The bytes are the ones that came, but nothing here can decode them: try the file in a browser or player."
+)
 VERDICTS = {
     "no_persisted_jwt": "A token was saved: rewrite the row that is named, and find who wrote it.",
     "no_temporary_url": "A link that dies was saved: rewrite the row that is named, and find who wrote it.",

@@ -20,6 +20,7 @@ from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.resurrection import GetProvider, fresh_link, wanted_file
+from video_assets.legacy.scanning import BLOB_SCHEME, FOLDER_SCHEME
 from video_assets.reasons import Reason
 from video_assets.storage.durable import DurableStorage
 from video_assets.storage.keys import safe_segment, validate_key
@@ -34,6 +35,7 @@ from video_assets.transfer.cargo import (
     StoredCopy,
     remove_unfinished,
 )
+from video_assets.transfer.expectation import Asked, path_of
 from video_assets.transfer.failures import DownloadFailed
 from video_assets.transfer.links import Fetcher, fetch_by_link, from_download
 from video_assets.transfer.orders import Download
@@ -60,6 +62,8 @@ class LegacyRescuer:
     concurrency: int = 8
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
+    require_playable: bool = False
+    """Refuse what nothing here can judge, instead of keeping it."""
     most_bytes: int = 5 * 1024**3
     """Largest file that is taken from a BLOB or a folder."""
 
@@ -79,7 +83,15 @@ class LegacyRescuer:
 
         A failure of one never touches another. Raises only what makes every rescue senseless (CatalogError).
         """
-        saga = Saga(self.catalog, self.storage, self.spool, self.concurrency, self.lease, self.observer)
+        saga = Saga(
+            self.catalog,
+            self.storage,
+            self.spool,
+            self.concurrency,
+            self.lease,
+            self.observer,
+            require_playable=self.require_playable,
+        )
         outcomes = saga.run(
             file_ids,
             lambda file_id: _LegacyCargo(file_id, self, open_local, (brought or {}).get(file_id)),
@@ -181,12 +193,7 @@ class _LegacyCargo:
             blocks = self._open_local(self.row) if self._open_local is not None else None
             if blocks is None:
                 return fetch_by_link(self, self._tools.downloader, folder, saw)
-            return stage(
-                blocks,
-                folder,
-                expected=MEDIA_KINDS.get(self.kind),
-                max_bytes=self._tools.most_bytes,
-            )
+            return stage(blocks, folder, asked=self._asked(), max_bytes=self._tools.most_bytes)
         except DownloadFailed as failure:
             raise from_download(failure) from None
         except SourceError as exc:
@@ -195,6 +202,11 @@ class _LegacyCargo:
             raise RescueFailed(
                 Reason.SOURCE_SLOW, f"The file could not be read: {exc.strerror or type(exc).__name__}."
             ) from None
+
+    def _asked(self) -> Asked:
+        """What bytes that are no download should be. What lies in a BLOB or a folder is no host's stand-in."""
+        is_own = self.row.scheme in (BLOB_SCHEME, FOLDER_SCHEME)
+        return Asked.of(None if is_own else MEDIA_KINDS.get(self.kind), path_of(self.row.redacted or ""))
 
     def refresh(self) -> None:
         """Ask the provider by job id and write the fresh link into the row. Raises LinkGone, LinkUnavailable."""

@@ -24,6 +24,7 @@ from video_assets.legacy.scanning import (
     file_id,
     finding_id,
     host_of,
+    kind_of_name,
 )
 from video_assets.urls import find, redact
 
@@ -36,13 +37,6 @@ DOCUMENT_COLUMN = "content"
 MOST_DOCUMENT_BYTES = 64 * 1024**2
 """Larger text files are left out and named."""
 
-_KINDS = {
-    **dict.fromkeys((".mp4", ".webm", ".mov", ".m4v", ".mkv", ".avi"), "video"),
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".avif"), "image"),
-    ".gif": "gif",
-    **dict.fromkeys((".mp3", ".wav", ".m4a", ".ogg", ".flac"), "audio"),
-    **dict.fromkeys((".srt", ".vtt"), "subtitle"),
-}
 _DOCUMENTS = frozenset(
     (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".html", ".htm", ".md", ".txt", ".xml", ".yaml", ".yml")
 )
@@ -70,7 +64,7 @@ def discover_folder(path: Path, *, now: datetime | None = None) -> FolderLook:
     places: dict[tuple[str, str, str, str], Place] = {}
     for file in _files(path):
         suffix = file.suffix.lower()
-        if suffix in _KINDS:
+        if (kind_of_file(file) or "file") != "file":
             look.media_files += 1
             look.media_bytes += file.stat().st_size
             with file.open("rb") as opened:
@@ -122,7 +116,7 @@ def search_files(source: Source, files: Sequence[Path]) -> Seen:
     for file in files:
         name = file.relative_to(root).as_posix()
         try:
-            if file.suffix.lower() in _KINDS:
+            if kind_of_file(file) is not None:
                 _media(seen, source.name, file, name)
             else:
                 content = _content(file, [])
@@ -133,6 +127,11 @@ def search_files(source: Source, files: Sequence[Path]) -> Seen:
     return seen
 
 
+def kind_of_file(path: Path) -> str | None:
+    """The kind of a file that is to be kept itself, by its extension; None for one that may hold links."""
+    return None if path.suffix.lower() in _DOCUMENTS else kind_of_name(path.name)
+
+
 def _media(seen: Seen, source: str, file: Path, name: str) -> None:
     row_key = encode_key([name])
     made_of = finding_id(source, MEDIA_TABLE, row_key, "", "", 0)
@@ -140,7 +139,7 @@ def _media(seen: Seen, source: str, file: Path, name: str) -> None:
     known = SeenFile(
         id=file_id(source, made_of),
         fingerprint=made_of,
-        kind=_KINDS[file.suffix.lower()],
+        kind=kind_of_file(file) or "file",
         url=None,
         redacted=redact(name),
         host=None,

@@ -21,6 +21,8 @@ from video_assets.legacy.keys import encode_key
 from video_assets.legacy.places import RowPlaces, kept_pointer, matches
 from video_assets.legacy.plain_rows import not_plain
 from video_assets.legacy.tables import moment_of
+from video_assets.media import file_types
+from video_assets.transfer.cargo import MEDIA_KINDS
 from video_assets.urls import Classification, Finding, find, fingerprint, may_contain, redact
 from video_assets.urls.tokens import find_jwts
 
@@ -40,14 +42,6 @@ _KIND_WORDS = (
     ("clip", re.compile(r"clip", re.IGNORECASE)),
     ("video", re.compile(r"video|movie|mp4", re.IGNORECASE)),
 )
-_KIND_EXTENSIONS = {
-    **dict.fromkeys(("mp4", "webm", "mov", "m4v", "mkv", "avi"), "video"),
-    **dict.fromkeys(("png", "jpg", "jpeg", "webp", "avif", "bmp"), "image"),
-    **dict.fromkeys(("mp3", "wav", "m4a", "aac", "ogg", "flac", "opus"), "audio"),
-    **dict.fromkeys(("srt", "vtt", "ass"), "subtitle"),
-    "gif": "gif",
-    "zip": "file",
-}
 
 
 @dataclass(slots=True)
@@ -297,12 +291,27 @@ def _kind(entry: Column, pointer: str, url: str) -> str:
 
 
 def _guess(entry: Column, pointer: str, url: str) -> str:
+    """The extension tells the family; within it the name of the place tells more (a poster, a clip)."""
     by_key = _kind_of_pointer(pointer)
-    if by_key in ("thumbnail", "captioned", "clip"):
+    by_extension = kind_of_name(url.partition("?")[0].partition("#")[0])
+    if by_extension is None:
+        return by_key or _kind_of_name(entry.name) or "video"
+    family = MEDIA_KINDS.get(by_extension)
+    if by_key in ("thumbnail", "captioned", "clip") and MEDIA_KINDS.get(by_key) == family:
         return by_key
-    path = url.partition("?")[0].partition("#")[0]
-    by_extension = _KIND_EXTENSIONS.get(path[path.rfind("/") + 1 :].rpartition(".")[2].lower())
-    return by_extension or by_key or _kind_of_name(entry.name) or "video"
+    return by_extension
+
+
+def kind_of_name(name: str) -> str | None:
+    """The kind of file that the extension of a name or a path tells; None for an unknown one."""
+    found = file_types.by_extension(file_types.extension_of(name))
+    if found is None:
+        return None
+    if found is file_types.GIF:
+        return "gif"
+    if found.kind == "playlist":
+        return "video"
+    return found.kind if found.kind in ("video", "image", "audio", "subtitle") else "file"
 
 
 def urlsplit_path(url: str) -> str:

@@ -3,54 +3,74 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+
+from video_assets.media.file_types import (
+    AAC,
+    AC3,
+    AIFF,
+    AMR,
+    ASS,
+    AVI,
+    AVIF,
+    BMP,
+    BZIP2,
+    CAF,
+    EMPTY,
+    EXR,
+    FBX,
+    FLAC,
+    FLV,
+    GIF,
+    GLB,
+    GZIP,
+    HEIC,
+    HTML,
+    ICO,
+    JP2,
+    JPEG,
+    JSON,
+    JXL,
+    M3U8,
+    M4A,
+    MIDI,
+    MKV,
+    MOV,
+    MP3,
+    MP4,
+    MPD,
+    MPEG_PS,
+    MPEG_TS,
+    MXF,
+    OGG,
+    OGV,
+    PDF,
+    PLY,
+    PNG,
+    PSD,
+    RAR,
+    SEVEN_ZIP,
+    SRT,
+    SVG,
+    TAR,
+    TEXT,
+    THREE_GP,
+    TIFF,
+    TTML,
+    UNKNOWN,
+    VTT,
+    WAV,
+    WEBM,
+    WEBP,
+    WMV,
+    XML,
+    XZ,
+    ZIP,
+    ZSTD,
+    FileFormat,
+)
 
 HEAD_BYTES = 4096
 """How much of a file's start :func:`recognise` wants to see; less is fine at the price of certainty."""
-
-Kind = Literal["video", "image", "audio", "playlist", "archive", "subtitle", "document", "empty", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class FileFormat:
-    """One format. ``document`` covers what stands where a file was promised: html, xml, json, text."""
-
-    kind: Kind
-    name: str
-    mime: str
-    extension: str
-    """Without a dot."""
-
-
-MP4 = FileFormat("video", "mp4", "video/mp4", "mp4")
-MOV = FileFormat("video", "mov", "video/quicktime", "mov")
-M4A = FileFormat("audio", "m4a", "audio/mp4", "m4a")
-WEBM = FileFormat("video", "webm", "video/webm", "webm")
-MKV = FileFormat("video", "mkv", "video/x-matroska", "mkv")
-AVI = FileFormat("video", "avi", "video/x-msvideo", "avi")
-MPEG_TS = FileFormat("video", "ts", "video/mp2t", "ts")
-PNG = FileFormat("image", "png", "image/png", "png")
-JPEG = FileFormat("image", "jpeg", "image/jpeg", "jpg")
-WEBP = FileFormat("image", "webp", "image/webp", "webp")
-GIF = FileFormat("image", "gif", "image/gif", "gif")
-AVIF = FileFormat("image", "avif", "image/avif", "avif")
-HEIC = FileFormat("image", "heic", "image/heic", "heic")
-MP3 = FileFormat("audio", "mp3", "audio/mpeg", "mp3")
-WAV = FileFormat("audio", "wav", "audio/wav", "wav")
-OGG = FileFormat("audio", "ogg", "audio/ogg", "ogg")
-FLAC = FileFormat("audio", "flac", "audio/flac", "flac")
-M3U8 = FileFormat("playlist", "m3u8", "application/vnd.apple.mpegurl", "m3u8")
-MPD = FileFormat("playlist", "mpd", "application/dash+xml", "mpd")
-ZIP = FileFormat("archive", "zip", "application/zip", "zip")
-SRT = FileFormat("subtitle", "srt", "application/x-subrip", "srt")
-VTT = FileFormat("subtitle", "vtt", "text/vtt", "vtt")
-HTML = FileFormat("document", "html", "text/html", "html")
-XML = FileFormat("document", "xml", "application/xml", "xml")
-JSON = FileFormat("document", "json", "application/json", "json")
-TEXT = FileFormat("document", "text", "text/plain", "txt")
-EMPTY = FileFormat("empty", "empty", "application/octet-stream", "bin")
-UNKNOWN = FileFormat("unknown", "unknown", "application/octet-stream", "bin")
 
 _ISO_BRANDS = {
     b"qt  ": MOV,
@@ -60,25 +80,70 @@ _ISO_BRANDS = {
     b"avis": AVIF,
     b"heic": HEIC,
     b"heix": HEIC,
+    b"heim": HEIC,
+    b"heis": HEIC,
+    b"hevc": HEIC,
+    b"hevx": HEIC,
     b"mif1": HEIC,
     b"msf1": HEIC,
 }
-_ISO_FIRST_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"mdat", b"moof", b"sidx", b"wide", b"free", b"skip"))
+_GENERAL_IMAGE_BRANDS = (b"mif1", b"msf1", b"miaf")
+"""Brands of HEIF that leave it to the other brands which codec is inside (ISO/IEC 23008-12)."""
+_ISO_FIRST_BOXES = {
+    **dict.fromkeys((b"styp", b"moof", b"sidx", b"mdat", b"free", b"skip"), MP4),
+    **dict.fromkeys((b"moov", b"wide", b"pnot"), MOV),
+}
+"""How a file may begin that lacks the box with its type: a piece of a stream, or a movie older than the box."""
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"\xff\xd8\xff", JPEG),
     (b"GIF87a", GIF),
     (b"GIF89a", GIF),
-    (b"OggS", OGG),
     (b"fLaC", FLAC),
     (b"ID3", MP3),
+    (b"FLV\x01", FLV),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", WMV),
+    (b"\x00\x00\x01\xba", MPEG_PS),
+    (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02", MXF),
+    (b"caff\x00\x01", CAF),
+    (b"#!AMR", AMR),
+    (b"MThd", MIDI),
+    (b"\x0b\x77", AC3),
+    (b"\xff\x0a", JXL),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", JXL),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", JP2),
+    (b"\xff\x4f\xff\x51", JP2),
+    (b"II*\x00", TIFF),
+    (b"MM\x00*", TIFF),
+    (b"II+\x00", TIFF),
+    (b"MM\x00+", TIFF),
+    (b"8BPS", PSD),
+    (b"\x76\x2f\x31\x01", EXR),
     (b"PK\x03\x04", ZIP),
     (b"PK\x05\x06", ZIP),
+    (b"\x1f\x8b\x08", GZIP),
+    (b"7z\xbc\xaf\x27\x1c", SEVEN_ZIP),
+    (b"Rar!\x1a\x07", RAR),
+    (b"\xfd7zXZ\x00", XZ),
+    (b"\x28\xb5\x2f\xfd", ZSTD),
+    (b"%PDF-", PDF),
+    (b"glTF", GLB),
+    (b"ply\n", PLY),
+    (b"ply\r", PLY),
+    (b"Kaydara FBX Binary", FBX),
 )
 _RIFF = {b"WEBP": WEBP, b"WAVE": WAV, b"AVI ": AVI}
+_BITMAP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+"""Sizes that the second header of a BMP may have; two letters alone would be too little to go by."""
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body|script|title|meta|h1|p|div|center|pre|style)\b", re.I)
-_PROLOGUE = re.compile(r"\s+|<!--.*?-->|<\?xml.*?\?>|<!doctype\s+(?!html)[^>]*>", re.I | re.S)
+_PROLOGUE = re.compile(
+    r"\s+|<!--.*?-->|<\?xml.*?\?>|<\?xml-.*?\?>|<!doctype\s+(?!html)[^>\[]*(?:\[[^\]]*\]\s*)?>", re.I | re.S
+)
+_ROOTS = {"mpd": MPD, "svg": SVG, "tt": TTML}
+_ROOT = re.compile(r"<(?:[A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)")
 _SRT = re.compile(r"(?:\d+[ \t]*\r?\n)?\d{1,3}:\d{2}:\d{2}[,.]\d{1,3}[ \t]*-->")
+_JSON = re.compile(r"\{\s*(?:[\"}]|$)|\[\s*(?:[\"\[\]{\d-]|true|false|null|$)")
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 
 
 def recognise(head: bytes) -> FileFormat:
@@ -89,20 +154,48 @@ def recognise(head: bytes) -> FileFormat:
 
 
 def _binary(head: bytes) -> FileFormat | None:
+    if head[4:8] == b"ftyp":
+        return _iso(head)
     if head[4:8] in _ISO_FIRST_BOXES:
-        return _ISO_BRANDS.get(head[8:12], MP4) if head[4:8] == b"ftyp" else MP4
+        return _ISO_FIRST_BOXES[head[4:8]]
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return WEBM if b"webm" in head[:64] else MKV
-    if head.startswith(b"RIFF"):
+    if head.startswith((b"RIFF", b"RF64", b"BW64")):
         return _RIFF.get(head[8:12])
+    if head.startswith(b"FORM") and head[8:12] in (b"AIFF", b"AIFC"):
+        return AIFF
+    if head.startswith(b"OggS"):
+        return OGV if b"\x80theora" in head[:512] else OGG
     for magic, found in _MAGIC:
         if head.startswith(magic):
             return found
     if is_mp3_frame(head):
         return MP3
-    if head[0] == 0x47 and len(head) > 376 and head[188] == head[376] == 0x47:
+    if _is_adts(head):
+        return AAC
+    if packet_size(head) is not None:
         return MPEG_TS
-    return None
+    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS:
+        return BMP
+    if (
+        head.startswith(b"\x00\x00\x01\x00")
+        and 0 < int.from_bytes(head[4:6], "little") <= 64
+        and head[9:10] == b"\0"
+    ):
+        return ICO
+    if head.startswith(b"BZh") and head[4:10] == b"1AY&SY":
+        return BZIP2
+    return TAR if head[257:262] == b"ustar" else None
+
+
+def _iso(head: bytes) -> FileFormat:
+    """By the brands of the type box: the major one, and for general image brands the others too."""
+    major = head[8:12]
+    if major in _GENERAL_IMAGE_BRANDS:
+        size = min(int.from_bytes(head[:4], "big"), 256)
+        others = {head[place : place + 4] for place in range(16, size, 4)}
+        return AVIF if others & {b"avif", b"avis"} else HEIC
+    return THREE_GP if major.startswith((b"3gp", b"3g2")) else _ISO_BRANDS.get(major, MP4)
 
 
 def is_mp3_frame(header: bytes) -> bool:
@@ -110,6 +203,7 @@ def is_mp3_frame(header: bytes) -> bool:
     return (
         len(header) >= 4
         and header[0] == 0xFF
+        and header[1] != 0xFE  # the mark of UTF-16; as sound it would be layer I, which nobody writes
         and header[1] & 0xE0 == 0xE0
         and header[1] & 0x18 != 0x08
         and header[1] & 0x06 != 0
@@ -118,10 +212,30 @@ def is_mp3_frame(header: bytes) -> bool:
     )
 
 
+def _is_adts(head: bytes) -> bool:
+    """An AAC frame (ISO/IEC 13818-7, 6.2), and another one where the first says that it ends."""
+    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
+        return False
+    length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    following = head[length : length + 2]
+    return length > 7 and (len(following) < 2 or (following[0] == 0xFF and following[1] & 0xF6 == 0xF0))
+
+
+def packet_size(head: bytes) -> int | None:
+    """Bytes of a packet when ``head`` begins an MPEG transport stream: 188, or 192 with a time before each."""
+    for size, at in ((188, 0), (192, 4)):
+        if len(head) > at + 2 * size and all(head[at + number * size] == 0x47 for number in range(3)):
+            return size
+    return None
+
+
 def _text(head: bytes) -> FileFormat | None:
     text = _decoded(head[:HEAD_BYTES])
+    certain = text is not None
     if text is None:
-        return None
+        if _NO_TEXT.search(head[:HEAD_BYTES]):
+            return None
+        text = head[:HEAD_BYTES].decode("latin-1")  # an older encoding: what is plain ASCII in it still tells
     text = text.lstrip("\ufeff \t\r\n\f\0")
     if text.startswith("#EXTM3U"):
         return M3U8
@@ -129,12 +243,17 @@ def _text(head: bytes) -> FileFormat | None:
         return VTT
     if _SRT.match(text):
         return SRT
+    if text[:13].lower() == "[script info]":
+        return ASS
     if text.startswith("<"):
         body = _without_prologue(text)
         if _HTML.match(body):
             return HTML
-        return MPD if body.startswith("<MPD") else XML
-    return JSON if text.startswith(("{", "[")) else TEXT
+        root = _ROOT.match(body)
+        return _ROOTS.get(root.group(1).lower(), XML) if root else XML
+    if not certain:
+        return None
+    return JSON if _JSON.match(text) else TEXT
 
 
 def _without_prologue(text: str) -> str:
@@ -143,6 +262,11 @@ def _without_prologue(text: str) -> str:
     while found := _PROLOGUE.match(text, place):
         place = found.end()
     return text[place:]
+
+
+def is_plain(head: bytes) -> bool:
+    """Whether ``head`` holds no byte that no text has, whatever its encoding."""
+    return head.startswith((b"\xff\xfe", b"\xfe\xff")) or not _NO_TEXT.search(head)
 
 
 def _decoded(head: bytes) -> str | None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from video_assets.media.structure import Bytes, StructureError
 
-FORMATS = frozenset(("mp4", "mov", "m4a", "heic", "avif"))
-_IMAGE_BRANDS = frozenset((b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"))
+FORMATS = frozenset(("mp4", "mov", "3gp", "m4a", "heic", "avif"))
+_IMAGE_BRANDS = frozenset(b"avif avis heic heix heim heis hevc hevx mif1 msf1 miaf".split())
 _MOST_BOXES = 200_000
 """Far above a day of one-second fragments; a file with more is built to waste time."""
 _CHILD_ON_THE_PATH = {b"trak": b"mdia", b"mdia": b"minf", b"minf": b"stbl"}
@@ -19,6 +19,10 @@ _TOP_BOXES = frozenset(
     b"ftyp styp moov moof mdat imda mfra free skip wide uuid meta meco udta sidx ssix prft emsg pdin bloc".split()
 )
 """What may stand at the top of a file (ISO/IEC 14496-12, table 1, and QuickTime)."""
+
+
+_FIRST_BOXES = frozenset(b"ftyp moov mdat wide free skip pnot".split())
+"""With what a file may begin: movies older than the type box (QuickTime before 2001) have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Walk:
     fragmented: bool = False
     handlers: set[bytes] = field(default_factory=set)
     """Handler types of the tracks: ``vide``, ``soun``, ``text`` …"""
+    encrypted: bool = False
+    """Whether a track needs a key before anyone can decode it (8.12, protected sample entries)."""
     _has_media: bool = False
     _budget: int = _MOST_BOXES
 
@@ -57,6 +63,8 @@ class Walk:
                 self._check_moov(data, box)
             elif box.name == b"meta" and image:
                 self.has_moov = True
+                inside = self._boxes(data, box.body + 4, box.end)
+                self._has_media |= any(part.name == b"idat" for part in inside)
             elif box.name == b"moof":
                 self.fragmented, last_moof = True, box.start
             elif box.name == b"sidx":
@@ -68,7 +76,7 @@ class Walk:
             raise StructureError(
                 "missing_moov", "The index (moov) is missing: the file is cut off or still being written."
             )
-        if first != b"ftyp":
+        if first not in _FIRST_BOXES:
             raise StructureError("damaged", "The file does not begin with its type (ftyp).")
         if not self._has_media or last_moof == last_start:
             raise StructureError("incomplete", "The index is there, but the media behind it is not.")
@@ -89,7 +97,7 @@ class Walk:
             if size == 1:
                 size, body = int.from_bytes(data.need(start + 8, 8), "big"), start + 16
             elif size == 0:
-                if top and name == b"\0\0\0\0" and _only_zeros(data, start, end):
+                if top and name == b"\0\0\0\0" and data.only_zeros(start, end):
                     return
                 size = end - start
             if size < body - start or not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in name):
@@ -130,6 +138,8 @@ class Walk:
                 self._check_descend(data, box)
             elif box.name == b"hdlr" and parent.name == b"mdia":
                 self.handlers.add(data.at(box.body + 8, 4))
+            elif box.name == b"stsd":
+                self.encrypted |= data.at(box.body + 12, 4) in (b"encv", b"enca")
             elif box.name == b"stco":
                 _check_offsets(data, box, "I" if array("I").itemsize == 4 else "L")
             elif box.name == b"co64":
@@ -164,7 +174,3 @@ def _check_index(data: Bytes, box: Box) -> None:
     )
     if box.end + first_offset + total > data.size:
         raise StructureError("incomplete", "The segment index counts more than the file holds.")
-
-
-def _only_zeros(data: Bytes, start: int, end: int) -> bool:
-    return not any(block.strip(b"\0") for block in data.blocks(start, end))

@@ -58,3 +58,9 @@ class Bytes:
                 return
             yield block
             start += len(block)
+
+    def only_zeros(self, start: int, end: int) -> bool:
+        """Whether there is nothing but zero bytes from ``start`` to ``end``, as in padding."""
+        if self.at(start, min(16, end - start)).strip(b"\0"):
+            return False
+        return not any(block.strip(b"\0") for block in self.blocks(start, end))

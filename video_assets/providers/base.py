@@ -37,6 +37,8 @@ class OutputKind(StrEnum):
     SUBTITLE = "subtitle"
     AUDIO = "audio"
     ARCHIVE = "archive"
+    FILE = "file"
+    """A document, a 3D model or anything else that is none of the above."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from video_assets.media.file_types import GIF, by_extension, extension_of
 from video_assets.providers.base import OutputKind
 from video_assets.urls import redact
 
@@ -22,18 +23,13 @@ _LONGEST_SENTENCE = 500
 _LONGEST_ERROR_LIST = 5
 _NOT_PRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
-_KIND_OF_EXTENSION = {
-    "zip": OutputKind.ARCHIVE,
-    "wav": OutputKind.AUDIO,
-    "mp3": OutputKind.AUDIO,
-    "m4a": OutputKind.AUDIO,
-    "gif": OutputKind.GIF,
-    "srt": OutputKind.SUBTITLE,
-    "vtt": OutputKind.SUBTITLE,
-    "jpg": OutputKind.THUMBNAIL,
-    "jpeg": OutputKind.THUMBNAIL,
-    "png": OutputKind.THUMBNAIL,
-    "webp": OutputKind.THUMBNAIL,
+_KIND_OF_FAMILY: Mapping[str, OutputKind] = {
+    "video": OutputKind.VIDEO,
+    "playlist": OutputKind.VIDEO,
+    "image": OutputKind.THUMBNAIL,
+    "audio": OutputKind.AUDIO,
+    "subtitle": OutputKind.SUBTITLE,
+    "archive": OutputKind.ARCHIVE,
 }
 
 
@@ -107,8 +103,10 @@ def address(value: object) -> str | None:
 
 def kind_of(url: str) -> OutputKind:
     """What the file behind ``url`` is, by the extension of its path; a video unless it says otherwise."""
-    name = urlsplit(url).path.rsplit("/", 1)[-1]
-    return _KIND_OF_EXTENSION.get(name.rpartition(".")[2].lower(), OutputKind.VIDEO)
+    found = by_extension(extension_of(urlsplit(url).path))
+    if found is None:
+        return OutputKind.VIDEO
+    return OutputKind.GIF if found is GIF else _KIND_OF_FAMILY.get(found.kind, OutputKind.FILE)
 
 
 def error_sentence(body: object, *, hide: str = "") -> str | None:

@@ -7,39 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-OCTET_STREAM: Final = "application/octet-stream"
+from video_assets.media.file_types import HTML, by_extension, extension_of
 
-_BY_ENDING: Final[dict[str, str]] = {
-    "mp4": "video/mp4",
-    "m4v": "video/mp4",
-    "webm": "video/webm",
-    "mov": "video/quicktime",
-    "mkv": "video/x-matroska",
-    "ts": "video/mp2t",
-    "gif": "image/gif",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-    "avif": "image/avif",
-    "mp3": "audio/mpeg",
-    "m4a": "audio/mp4",
-    "aac": "audio/aac",
-    "wav": "audio/wav",
-    "ogg": "audio/ogg",
-    "opus": "audio/ogg",
-    "flac": "audio/flac",
-    "vtt": "text/vtt",
-    "srt": "application/x-subrip",
-    "ass": "text/x-ssa",
-    "json": "application/json",
-    "txt": "text/plain; charset=utf-8",
-    "zip": "application/zip",
-}
+OCTET_STREAM: Final = "application/octet-stream"
 
 
 def content_type_of(key: str) -> str:
     """The Content-Type of an object called ``key``; ``application/octet-stream`` when its ending says nothing."""
-    name = key.rsplit("/", 1)[-1]
-    _, dot, ending = name.rpartition(".")
-    return _BY_ENDING.get(ending.lower(), OCTET_STREAM) if dot else OCTET_STREAM
+    found = by_extension(extension_of(key))
+    if found is None or found is HTML:  # a page from elsewhere is only ever saved, never opened from our address
+        return OCTET_STREAM
+    return f"{found.mime}; charset=utf-8" if found.mime == "text/plain" else found.mime

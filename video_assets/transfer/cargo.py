@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sqlmodel import Session
 
 from video_assets.media.probe import MediaFacts
 from video_assets.reasons import Reason
 from video_assets.storage.durable import DurableStorage, StorageFailed
+from video_assets.transfer.expectation import Expected
 from video_assets.transfer.orders import Download
 
-MEDIA_KINDS = {
+MEDIA_KINDS: Final[dict[str, Expected]] = {
     "video": "video",
     "clip": "video",
     "captioned": "video",
@@ -28,8 +29,10 @@ MEDIA_KINDS = {
     "image": "image",
     "gif": "image",
     "audio": "audio",
+    "subtitle": "subtitle",
+    "file": "file",
 }
-"""Which family of file each kind of output must be; others are taken as they come."""
+"""Which family of file each kind of output should be; others are taken as they come."""
 
 
 class Step(StrEnum):
@@ -111,7 +114,7 @@ class StoredCopy:
     file_url: str
     download: Download
     facts: MediaFacts | None
-    """None for kinds that are not media (archives, subtitles)."""
+    """None for files that are no media (archives, subtitles, documents)."""
     proof: str
     """How the read-back was proven: ``etag`` or ``bytes``."""
     etag: str | None

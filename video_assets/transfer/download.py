@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Self, cast, get_args
 
 from video_assets.transfer.connection import ConnectionPool
+from video_assets.transfer.expectation import Expected
 from video_assets.transfer.failures import DownloadFailed, Fault
 from video_assets.transfer.fetching import Fetch
 from video_assets.transfer.guard import Verdict, system_resolve, verdict
-from video_assets.transfer.orders import Download, DownloadPolicy, Expected, Order
+from video_assets.transfer.orders import Download, DownloadPolicy, Order
 from video_assets.transfer.politeness import PROCESS_GATE, HostGate
 from video_assets.transfer.spool import SPOOL_PREFIX
 from video_assets.urls import classify
@@ -55,7 +56,9 @@ class Downloader:
         """Download ``url`` into ``directory`` and verify it. On failure nothing is left there.
 
         ``headers`` may hold a credential: they go to the URL's own origin only, never across a redirect.
-        ``expected`` is the family the file must belong to; None takes any media file, archive or subtitle.
+        ``expected`` is the family the file should belong to; None takes whatever tells by itself what it is. What
+        an error page may come as (JSON, XML, text, a web page) is taken where the URL or the answer names such a
+        file, see :mod:`video_assets.transfer.expectation`.
         ``expires_at`` (when the link dies; by default what the URL itself tells) tells an expired link from a
         refused one. ``deadline`` ends the fetch
         before the policy's total time-out does. ``on_progress`` gets bytes so far and bytes in all, None when
@@ -113,9 +116,9 @@ def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _expected(word: str | None) -> Expected | None:
-    for known in ("video", "image", "audio", "subtitle", "archive"):
+    for known in get_args(Expected):
         if word == known:
-            return known
+            return cast(Expected, known)
     if word is None:
         return None
     raise ValueError(f"{word!r} is not a family of files")

@@ -122,7 +122,9 @@ FAULT_RULES: dict[Fault, FaultRule] = {
     Fault.JSON_BODY: FaultRule(_BAD, "A JSON document arrived instead of the file."),
     Fault.TEXT_BODY: FaultRule(_BAD, "Plain text arrived instead of the file."),
     Fault.PLAYLIST: FaultRule(
-        _BAD, "A playlist arrived: it only points at segments, which die as well.", retryable=False
+        Reason.ONLY_A_PLAYLIST,
+        "A playlist arrived: it only names segments, which die as well, so a copy of it would save nothing.",
+        retryable=False,
     ),
     Fault.WRONG_CONTAINER: FaultRule(_BAD, "The file is not of the kind that was promised."),
     Fault.INCOMPLETE: FaultRule(_BAD, "The file ends before its own structure does.", retried_at_once=True),

@@ -18,11 +18,12 @@ from video_assets.transfer.answers import ERROR_BODY_BYTES, judge, judge_documen
 from video_assets.transfer.connection import Answer, ConnectionPool
 from video_assets.transfer.decoding import Decoder, decoder_for
 from video_assets.transfer.digests import hasher_for, offered_digests
+from video_assets.transfer.expectation import Asked, file_names, path_of
 from video_assets.transfer.failures import FAULT_RULES, DownloadFailed, Fault
 from video_assets.transfer.guard import Verdict
 from video_assets.transfer.orders import OTHER_USER_AGENT, USER_AGENT, Download, DownloadPolicy, Order
 from video_assets.transfer.politeness import HostGate
-from video_assets.transfer.proof import fault_of_head, proven_container, verified_digests
+from video_assets.transfer.proof import proven_container, verified_digests
 from video_assets.transfer.redirects import is_login, next_url
 from video_assets.transfer.resume import Bookmark, content_range
 from video_assets.transfer.spool import SpoolFile, default_hashers, identity_hashers
@@ -80,6 +81,7 @@ class Fetch:
         self.bookmark: Bookmark | None = None
         self.offered: dict[str, str] = {}
         self.total: int | None = None
+        self.asked = Asked(order.expected)
 
     # Tries
 
@@ -260,7 +262,7 @@ class Fetch:
 
         def take(data: memoryview) -> None:
             if self.spool.size == 0:
-                self._refuse_document(verdict, answer, bytes(data[:HEAD_BYTES]), redirected=redirected)
+                self._refuse_document(verdict, answer, bytes(data[:ERROR_BODY_BYTES]), redirected=redirected)
             if self.spool.size + len(data) > self.policy.max_bytes:
                 raise DownloadFailed(Fault.TOO_LARGE, f"{self.policy.max_bytes} bytes are allowed")
             self.spool.write(data)
@@ -350,7 +352,14 @@ class Fetch:
 
     def _refuse_document(self, verdict: Verdict, answer: Answer, head: bytes, *, redirected: bool) -> None:
         """Stop at the first bytes when they are a web page, XML or JSON instead of a file."""
-        fault = fault_of_head(head, self.order.expected)
+        self.asked = Asked.of(
+            self.order.expected,
+            path_of(self.order.url),
+            *file_names(answer.headers.items()),
+            path_of(verdict.target),
+            content_type=answer.headers.get("Content-Type", ""),
+        )
+        fault = self.asked.fault(head[:HEAD_BYTES], head)
         if fault is None:
             return
         if fault is Fault.HTML_BODY and redirected and is_login(verdict):
@@ -394,7 +403,7 @@ class Fetch:
     def _proven_container(self, answer: Answer) -> ContainerReport:
         """The report on the file; a stump behind which more came is a lie about its length, not a cut file."""
         try:
-            return proven_container(self.spool.path, self.order.expected, answer.status)
+            return proven_container(self.spool.path, self.asked, answer.status)
         except DownloadFailed as failure:
             cut = failure.fault is Fault.INCOMPLETE and answer.reusable
             if not cut or not answer.connection.excess(_EXCESS_PATIENCE):

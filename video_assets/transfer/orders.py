@@ -6,15 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from video_assets import __version__
 from video_assets.media.container import ContainerReport
 from video_assets.settings import Settings
+from video_assets.transfer.expectation import Expected
 from video_assets.transfer.guard import DEFAULT_PORTS
-
-Expected = Literal["video", "image", "audio", "subtitle", "archive"]
-"""The family a file must belong to."""
 
 USER_AGENT = f"Mozilla/5.0 (compatible; video-assets/{__version__})"
 """Honest, and in the form that CDNs expect of a browser: KIE's answers 403 to Python's own."""

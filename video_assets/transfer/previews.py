@@ -13,7 +13,7 @@ from video_assets.catalog import Catalog, MediaFile, MediaState, journal, querie
 from video_assets.catalog.models import utc_now
 from video_assets.media.poster import poster
 from video_assets.media.preview import preview
-from video_assets.media.probe import MediaFacts
+from video_assets.media.probe import CannotJudge, MediaFacts
 from video_assets.storage.durable import DurableStorage
 from video_assets.transfer.verification import copy_from_store
 
@@ -38,7 +38,8 @@ def make_previews(
 ) -> list[MediaFile]:
     """Make what is missing of poster and preview for each stored video of a generation; returns all of them.
 
-    Repeating it changes nothing. Raises StorageFailed, NotPlayable, CatalogError.
+    Repeating it changes nothing. A video that cannot be decoded here gets none, and the journal says
+    why. Raises StorageFailed, NotPlayable, CatalogError.
     """
     with catalog.read() as session:
         files = queries.media_of(session, generation_id)
@@ -50,10 +51,25 @@ def make_previews(
         if not missing:
             continue
         with copy_from_store(storage, video.key, spool) as original:
-            for role in missing:
-                media = _make(catalog, storage, video, role, original, run_id)
-                made[media.id] = media
+            try:
+                for role in missing:
+                    media = _make(catalog, storage, video, role, original, run_id)
+                    made[media.id] = media
+            except CannotJudge as exc:
+                _note_impossible(catalog, video, exc, run_id)
     return sorted(made.values(), key=lambda media: media.key)
+
+
+def _note_impossible(catalog: Catalog, video: MediaFile, why: CannotJudge, run_id: str | None) -> None:
+    with catalog.write() as session:
+        journal.record(
+            session,
+            "no_preview",
+            f"{video.key}: {why}",
+            generation_id=video.generation_id,
+            output_id=video.output_id,
+            run_id=run_id,
+        )
 
 
 def _make(

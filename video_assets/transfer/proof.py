@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from video_assets.media.container import ContainerReport, UnreadableFile, check_container
-from video_assets.media.formats import recognise
+from video_assets.media.file_types import HTML, FileFormat
+from video_assets.media.formats import HEAD_BYTES, recognise
+from video_assets.storage.content_types import OCTET_STREAM
+from video_assets.transfer.answers import ERROR_BODY_BYTES
+from video_assets.transfer.expectation import Asked
 from video_assets.transfer.failures import DownloadFailed, Fault
-from video_assets.transfer.orders import Expected
 from video_assets.transfer.spool import Hasher
 
-_DOCUMENT_FAULTS: Final = {"html": Fault.HTML_BODY, "xml": Fault.XML_BODY, "json": Fault.JSON_BODY}
 _PROBLEM_FAULTS: Final = {
     "empty": Fault.ZERO_BYTES,
     "not_media": Fault.WRONG_CONTAINER,
@@ -20,16 +23,6 @@ _PROBLEM_FAULTS: Final = {
     "missing_moov": Fault.MISSING_MOOV,
     "damaged": Fault.DAMAGED,
 }
-
-
-def fault_of_head(head: bytes, expected: Expected | None) -> Fault | None:
-    """What is wrong with a body that begins with ``head`` (document, playlist); None when it may be a file."""
-    found = recognise(head)
-    if found.kind == "playlist":
-        return Fault.PLAYLIST
-    if found.kind != "document" or (expected == "subtitle" and found.name == "text"):
-        return None
-    return _DOCUMENT_FAULTS.get(found.name, Fault.TEXT_BODY)
 
 
 def verified_digests(offered: Mapping[str, str], hashers: Mapping[str, Hasher], status: int) -> tuple[str, ...]:
@@ -45,19 +38,42 @@ def verified_digests(offered: Mapping[str, str], hashers: Mapping[str, Hasher], 
     return tuple(verified)
 
 
-def proven_container(path: Path, expected: Expected | None, status: int) -> ContainerReport:
-    """The report on a file that is whole and of the expected family. Raises DownloadFailed for any other."""
+def proven_container(path: Path, asked: Asked, status: int | None = None) -> ContainerReport:
+    """The report on a whole file that may be what was asked for, with the type and extension to keep it as.
+
+    Raises DownloadFailed for any other.
+    """
     try:
         report = check_container(path)
+        with path.open("rb") as file:
+            body = file.read(ERROR_BODY_BYTES)
     except UnreadableFile as error:
         raise DownloadFailed(Fault.SPOOL, str(error)) from None
-    if expected == "subtitle" and report.format == "text":
-        return report
+    except OSError as error:
+        raise DownloadFailed(Fault.SPOOL, error.strerror) from None
+    found = recognise(body[:HEAD_BYTES])
     evidence = {"found": report.format}
-    if report.problem is not None:
-        fault = _PROBLEM_FAULTS[report.problem]
+    fault = asked.fault(body[:HEAD_BYTES], body)
+    if fault is not None:
         raise DownloadFailed(fault, report.detail, status=status, evidence=evidence)
-    if expected not in (None, report.kind):
-        detail = f"{expected} was promised, {report.format} came"
+    if report.problem == "not_media":  # asked for by name
+        return _kept_as(asked.settled(found), report)
+    if report.problem is not None:
+        raise DownloadFailed(_PROBLEM_FAULTS[report.problem], report.detail, status=status, evidence=evidence)
+    if not asked.takes(report.kind):
+        detail = f"{asked.kind} was promised, {report.format} came"
         raise DownloadFailed(Fault.WRONG_CONTAINER, detail, status=status, evidence=evidence)
-    return report
+    kept = asked.settled(found)
+    return report if kept is found else _kept_as(kept, report)
+
+
+def _kept_as(found: FileFormat, report: ContainerReport) -> ContainerReport:
+    return replace(
+        report,
+        kind=found.kind,
+        format=found.name,
+        mime=OCTET_STREAM if found is HTML else found.mime,  # kept for saving, not for opening
+        extension=found.extension,
+        problem=None,
+        detail=None,
+    )

@@ -77,6 +77,8 @@ class Rescuer:
     concurrency: int = 8
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
+    require_playable: bool = False
+    """Refuse what nothing here can judge, instead of keeping it."""
 
     def rescue(
         self, output_ids: Sequence[str], *, run_id: str | None = None, patience: timedelta = timedelta()
@@ -87,7 +89,15 @@ class Rescuer:
         as a result. ``patience`` is how long in all to wait for next attempts that are near. Raises only what
         makes every rescue senseless (CatalogError).
         """
-        saga = Saga(self.catalog, self.storage, self.spool, self.concurrency, self.lease, self.observer)
+        saga = Saga(
+            self.catalog,
+            self.storage,
+            self.spool,
+            self.concurrency,
+            self.lease,
+            self.observer,
+            require_playable=self.require_playable,
+        )
         cargo: dict[str, _OutputCargo] = {}
 
         def load(output_id: str) -> _OutputCargo:

@@ -32,7 +32,6 @@ from video_assets.media.probe import MediaFacts, NotPlayable, probe
 from video_assets.reasons import RETRY_POLICIES, Reason
 from video_assets.storage.durable import DurableStorage, StorageFailed
 from video_assets.transfer.cargo import (
-    MEDIA_KINDS,
     Cargo,
     LeaseLost,
     Observer,
@@ -41,6 +40,7 @@ from video_assets.transfer.cargo import (
     Result,
     Step,
     StoredCopy,
+    sentence,
 )
 from video_assets.transfer.heartbeat import Heartbeat
 from video_assets.transfer.orders import Download
@@ -59,6 +59,7 @@ class Saga:
     concurrency: int = 8
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
+    require_playable: bool = False
 
     def run(
         self,
@@ -137,7 +138,7 @@ class Saga:
         with TemporaryDirectory(dir=self.spool, prefix="rescue-") as folder:
             download = cargo.fetch(Path(folder), lambda step: self._saw(step, cargo))
             self._saw(Step.DOWNLOADED, cargo)
-            facts = verify(cargo.kind, download)
+            facts = verify(download, require_playable=self.require_playable)
             self._saw(Step.VERIFIED, cargo)
             with self._fenced(claim) as session:
                 key, known_before = cargo.journal(session, download, self.storage.bucket, run_id)
@@ -261,18 +262,26 @@ class Saga:
             self.observer(step, cargo.id)
 
 
-def verify(kind: str, download: Download) -> MediaFacts | None:
-    """Prove that the file decodes. None for kinds that are not media. Raises RescueFailed."""
-    if kind not in MEDIA_KINDS:
+def verify(download: Download, *, require_playable: bool = False) -> MediaFacts | None:
+    """Prove that the file decodes. None for what is no media by its bytes.
+
+    A whole file that nothing here can judge is kept; its facts say why (``unjudged``), and with
+    ``require_playable`` it is refused instead. Raises RescueFailed.
+    """
+    if download.container.kind not in ("video", "image", "audio"):
         return None
+    evidence = {"size": download.size, "sha256": download.sha256, "when": utc_now()}
     try:
-        return probe(download.path)
+        facts = probe(download.path)
     except NotPlayable as exc:
         raise RescueFailed(
-            Reason.BAD_CONTENT,
-            f"The file does not play: {exc}.",
-            evidence={"size": download.size, "sha256": download.sha256, "when": utc_now()},
+            Reason.BAD_CONTENT, f"The file does not play: {sentence(exc)}", evidence=evidence
         ) from None
+    if facts.unjudged is not None and require_playable:
+        raise RescueFailed(
+            Reason.UNJUDGED, f"The file cannot be judged here: {sentence(facts.unjudged)}", evidence=evidence
+        )
+    return facts
 
 
 def _pause(wait: timedelta, failure: RescueFailed, cargo: Cargo, now: datetime) -> timedelta:

@@ -7,25 +7,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from video_assets.media.container import ContainerReport, UnreadableFile, check_container
+from video_assets.transfer.expectation import Asked
 from video_assets.transfer.failures import DownloadFailed, Fault
 from video_assets.transfer.orders import Download
+from video_assets.transfer.proof import proven_container
 from video_assets.transfer.spool import SpoolFile, default_hashers
 
 BLOCK_BYTES: Final = 1024 * 1024
-_PROBLEM_FAULTS: Final = {
-    "empty": Fault.ZERO_BYTES,
-    "not_media": Fault.WRONG_CONTAINER,
-    "incomplete": Fault.INCOMPLETE,
-    "missing_moov": Fault.MISSING_MOOV,
-    "damaged": Fault.DAMAGED,
-}
 
 
-def stage(blocks: Iterable[bytes], folder: Path, *, expected: str | None, max_bytes: int) -> Download:
+def stage(blocks: Iterable[bytes], folder: Path, *, asked: Asked, max_bytes: int) -> Download:
     """Write ``blocks`` into ``folder`` and verify what they are, as the downloader does with a body.
 
-    ``expected`` is the family the file must belong to, None for any. On failure nothing is left in ``folder``.
+    ``asked`` is what the file should be. On failure nothing is left in ``folder``.
     Raises DownloadFailed, and whatever reading the blocks raises.
     """
     started = time.monotonic()
@@ -36,7 +30,7 @@ def stage(blocks: Iterable[bytes], folder: Path, *, expected: str | None, max_by
                 raise DownloadFailed(Fault.TOO_LARGE, f"{max_bytes} bytes are allowed")
             spool.write(memoryview(block))
         spool.close()
-        report = _checked(spool, expected)
+        report = proven_container(spool.path, asked)
     except BaseException:
         spool.discard()
         raise
@@ -62,17 +56,3 @@ def file_blocks(path: Path) -> Iterable[bytes]:
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             yield block
-
-
-def _checked(spool: SpoolFile, expected: str | None) -> ContainerReport:
-    try:
-        report = check_container(spool.path)
-    except UnreadableFile as error:
-        raise DownloadFailed(Fault.SPOOL, str(error)) from None
-    if report.problem is not None:
-        evidence = {"found": report.format}
-        raise DownloadFailed(_PROBLEM_FAULTS[report.problem], report.detail, evidence=evidence)
-    if expected not in (None, report.kind):
-        detail = f"{expected} was promised, {report.format} is here"
-        raise DownloadFailed(Fault.WRONG_CONTAINER, detail, evidence={"found": report.format})
-    return report

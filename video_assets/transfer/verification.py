@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,7 +30,13 @@ class CheckOutcome:
     name: str
     passed: bool
     message: str
+    """For ``playable`` it says "unknown" with the reason where a file could not be judged."""
     details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing is wrong as far as is known, but some file could not be judged."""
+        return self.passed and bool(self.details.get("unknown"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class Verifier:
     storage: DurableStorage
     spool: Path
     timeout: float = 10.0
+    require_playable: bool = False
+    """Whether a file that nothing here can judge fails ``playable``."""
 
     def verify(self, generation_id: str) -> list[CheckOutcome]:
         """Every question about one generation, in the order of :data:`CHECKS`. Raises GenerationNotFound."""
@@ -116,22 +124,39 @@ class Verifier:
             return self._each("publicly_readable", generation_id, look, "readable by anyone")
 
     def playable(self, generation_id: str) -> CheckOutcome:
-        """Every stored video, picture and sound decodes, from the store's own bytes."""
+        """Every stored video, picture and sound decodes, from the store's own bytes.
+
+        Three answers for a file: it decodes, it is broken, or nothing here can judge it. The last is told as
+        ``unknown`` with its reason; it fails the check only where ``require_playable`` is set.
+        """
         frames: dict[str, int] = {}
+        unknown: dict[str, str] = {}
 
         def look(media: MediaFile) -> str | None:
             if not (media.file_type or "").startswith(MEDIA_TYPES):
                 return None
             with copy_from_store(self.storage, media.key, self.spool) as path:
                 try:
-                    frames[media.key] = probe(path).decoded_frames
+                    facts = probe(path)
                 except NotPlayable as exc:
                     return f"{media.key}: {exc}"
-            return None
+            if facts.unjudged is None:
+                frames[media.key] = facts.decoded_frames
+                return None
+            unknown[media.key] = facts.unjudged
+            return f"{media.key}: unknown: {facts.unjudged}" if self.require_playable else None
 
         outcome = self._each("playable", generation_id, look, "decoded")
         outcome.details["decoded_frames"] = frames
-        return outcome
+        if not unknown:
+            return outcome
+        outcome.details["unknown"] = unknown
+        if not outcome.passed:
+            return outcome
+        files = outcome.details["files"]
+        key, why = next(iter(unknown.items()))
+        message = f"{files - len(unknown)} of {files} files decoded, {len(unknown)} unknown: {key}: {why}"
+        return replace(outcome, message=message)
 
     def _each(
         self, name: str, generation_id: str, look: Callable[[MediaFile], str | None], success: str

@@ -43,7 +43,15 @@ _CORS: Final = {
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
-_SHOWN_INLINE: Final = re.compile(r"video/.+|audio/.+|image/(?!svg).+|text/(vtt|plain|x-ssa)|application/json")
+_SHOWN_INLINE: Final = re.compile(
+    r"(?:video/[\w.+-]+|audio/[\w.+-]+|image/(?!svg)[\w.+-]+|text/(?:vtt|plain|x-ssa)|application/json)\s*(?:;.*)?",
+    re.I,
+)
+"""What a browser may show as a page. SVG, HTML, XML and PDF can run scripts, and are offered for saving; an SVG
+still shows in an ``img`` element, where it runs none."""
+_NO_SCRIPTS: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+"""Content-Security-Policy of what is no picture, sound or video, however a browser comes to open it."""
+_PLAYS: Final = re.compile(r"(?:video|audio|image/(?!svg))", re.I)
 
 
 def media_router(storage: DurableStorage, signing_key: bytes) -> APIRouter:
@@ -126,9 +134,12 @@ def _answer(
         headers["Content-Disposition"] = attachment(
             name if download.lower() in ("", "1", "true", "yes") else download
         )
-    elif not _SHOWN_INLINE.match(content_type):
+    elif not _SHOWN_INLINE.fullmatch(content_type):
         # A document that could run scripts is never opened in the origin of this server.
         headers["Content-Disposition"] = attachment(name)
+
+    if not _PLAYS.match(content_type):
+        headers["Content-Security-Policy"] = _NO_SCRIPTS
 
     part: ByteRange | Unsatisfiable | None = None
     if request.method == "GET" and range_applies(request.headers.get("if-range"), stored):
