@@ -17,6 +17,7 @@ from video_assets.settings import Settings, get_settings
 from video_assets.storage import DurableStorage, open_storage
 from video_assets.storage.keys import KeyTemplate
 from video_assets.transfer.download import Downloader, DownloadPolicy
+from video_assets.transfer.kept_files import KeepLimits
 from video_assets.transfer.rescue import Observer, Rescuer
 from video_assets.transfer.verification import Verifier
 
@@ -57,6 +58,7 @@ class Services:
             concurrency=self.settings.download_concurrency,
             lease=timedelta(seconds=self.settings.lease_seconds),
             observer=self.observer,
+            keep=KeepLimits.from_settings(self.settings),
         )
 
     @cached_property

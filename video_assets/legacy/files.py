@@ -7,7 +7,7 @@ transaction that says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from video_assets.transfer.cargo import (
     remove_unfinished,
 )
 from video_assets.transfer.failures import DownloadFailed
+from video_assets.transfer.kept_files import KeepLimits
 from video_assets.transfer.links import Fetcher, fetch_by_link, from_download
 from video_assets.transfer.orders import Download
 from video_assets.transfer.saga import Saga
@@ -60,6 +61,7 @@ class LegacyRescuer:
     concurrency: int = 8
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
+    keep: KeepLimits = field(default_factory=KeepLimits)
     most_bytes: int = 5 * 1024**3
     """Largest file that is taken from a BLOB or a folder."""
 
@@ -79,7 +81,9 @@ class LegacyRescuer:
 
         A failure of one never touches another. Raises only what makes every rescue senseless (CatalogError).
         """
-        saga = Saga(self.catalog, self.storage, self.spool, self.concurrency, self.lease, self.observer)
+        saga = Saga(
+            self.catalog, self.storage, self.spool, self.concurrency, self.lease, self.observer, self.keep
+        )
         outcomes = saga.run(
             file_ids,
             lambda file_id: _LegacyCargo(file_id, self, open_local, (brought or {}).get(file_id)),

@@ -7,7 +7,7 @@ say about it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from video_assets.transfer.cargo import (
     remove_unfinished,
 )
 from video_assets.transfer.download import Download, Downloader
+from video_assets.transfer.kept_files import KeepLimits
 from video_assets.transfer.links import Links, fetch_by_link
 from video_assets.transfer.saga import Saga
 
@@ -77,6 +78,7 @@ class Rescuer:
     concurrency: int = 8
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
+    keep: KeepLimits = field(default_factory=KeepLimits)
 
     def rescue(
         self, output_ids: Sequence[str], *, run_id: str | None = None, patience: timedelta = timedelta()
@@ -87,7 +89,9 @@ class Rescuer:
         as a result. ``patience`` is how long in all to wait for next attempts that are near. Raises only what
         makes every rescue senseless (CatalogError).
         """
-        saga = Saga(self.catalog, self.storage, self.spool, self.concurrency, self.lease, self.observer)
+        saga = Saga(
+            self.catalog, self.storage, self.spool, self.concurrency, self.lease, self.observer, self.keep
+        )
         cargo: dict[str, _OutputCargo] = {}
 
         def load(output_id: str) -> _OutputCargo:

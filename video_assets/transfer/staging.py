@@ -54,6 +54,7 @@ def stage(blocks: Iterable[bytes], folder: Path, *, expected: str | None, max_by
         attempts=1,
         resumed=0,
         etag=None,
+        is_local=True,
     )
 
 
