@@ -6,8 +6,8 @@ place, so a process that is killed at any moment leaves all of it or nothing.
 A folder that ends with ``.uploading`` is being worked on by the holder of its lease. Without that ending it
 waits, and may be given up when there are too many: the bound counts what waits. Given up first is what can be
 downloaded again for the longest time: the link that dies last; then links of which nobody knows when they die.
-Files whose link is dead are not given up for others. A file that is given up is not lost by that: it is downloaded
-again, as long as its link lives.
+Files whose link is dead are not given up for others. A file that is given up is not lost by that: it is
+downloaded again, as long as its link lives.
 """
 
 from __future__ import annotations
