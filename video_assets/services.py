@@ -17,6 +17,7 @@ from video_assets.settings import Settings, get_settings
 from video_assets.storage import DurableStorage, open_storage
 from video_assets.storage.keys import KeyTemplate
 from video_assets.transfer.download import Downloader, DownloadPolicy
+from video_assets.transfer.kept_files import KeepLimits
 from video_assets.transfer.rescue import Observer, Rescuer
 from video_assets.transfer.verification import Verifier
 
@@ -58,6 +59,7 @@ class Services:
             lease=timedelta(seconds=self.settings.lease_seconds),
             observer=self.observer,
             require_playable=self.settings.require_playable,
+            keep=KeepLimits.from_settings(self.settings),
         )
 
     @cached_property

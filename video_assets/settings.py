@@ -127,6 +127,17 @@ class Settings(BaseSettings):
     min_bytes_per_second: int = Field(
         16 * 1024, ge=0, description="Throughput floor, averaged over `idle_timeout_seconds`."
     )
+    kept_files_max_bytes: int = Field(
+        20 * 1024**3,
+        ge=0,
+        description="Most bytes that verified files may take in the spool while the store does not accept them; "
+        "0 keeps none. When it is reached, those whose links live longest are given up and downloaded again.",
+    )
+    kept_files_min_free_bytes: int = Field(
+        1024**3,
+        ge=0,
+        description="Verified files make way in the spool while its disk has less free space than this.",
+    )
 
     expiry_horizon: timedelta = Field(
         timedelta(minutes=30),

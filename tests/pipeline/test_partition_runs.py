@@ -247,7 +247,8 @@ def test_upkeep_removes_what_a_killed_process_left(
     (scratch / "half.mp4").write_bytes(b"half")
     import os
 
-    os.utime(scratch, (0, 0))
+    for path in (scratch / "half.mp4", scratch):
+        os.utime(path, (0, 0))
     assert run(defs, instance, "upkeep").success
     assert not scratch.exists()
 

@@ -89,6 +89,8 @@ class Wire:
     cut_up_after: int | None = None
     cut_down_after: int | None = None
     connections: int = 0
+    is_away: bool = False
+    """Every connection is reset at once."""
 
 
 @contextmanager
@@ -122,6 +124,9 @@ def relay(target: str) -> Iterator[Wire]:
             while True:
                 near, _ = listener.accept()
                 wire.connections += 1
+                if wire.is_away:
+                    cut(near)
+                    continue
                 far = socket.create_connection((host, port))
                 for source, sink, limit in ((near, far, wire.cut_up_after), (far, near, wire.cut_down_after)):
                     threading.Thread(target=pump, args=(source, sink, limit), daemon=True).start()

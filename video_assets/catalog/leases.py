@@ -78,6 +78,14 @@ def holds(session: Session, claim: Claim) -> bool:
     return session.exec(statement.with_for_update()).first() is not None
 
 
+def is_held(session: Session, resource: str, *, now: datetime | None = None) -> bool:
+    """Whether somebody is at work on ``resource``."""
+    statement = select(Lease.resource).where(
+        Lease.resource == resource, col(Lease.expires_at) > (now or utc_now())
+    )
+    return session.exec(statement).first() is not None
+
+
 def release(session: Session, claim: Claim, *, now: datetime | None = None) -> None:
     """Give the lease back. The row stays, expired, so that its token keeps growing until it is swept.
 

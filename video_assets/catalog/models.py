@@ -326,3 +326,20 @@ class Lease(SQLModel, table=True):
     holder: str
     token: int = 1
     expires_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+
+
+class KeptFile(SQLModel, table=True):
+    """Verified bytes in the spool of one machine, from before their upload until the file is durable."""
+
+    __tablename__ = "kept_file"
+
+    resource: str = Field(primary_key=True)
+    """The file, under the name of its lease: ``output:{id}`` or ``legacy:{id}``."""
+    spool: str = Field(primary_key=True)
+    """Id of the spool that holds them; it stays the same when the machine is given another name."""
+    host: str = ""
+    """Name of the machine, for people."""
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    kept_at: datetime = _now_column()
+    seen_at: datetime = _now_column()
+    """When that machine last tried to upload them."""

@@ -16,7 +16,16 @@ import requests
 from pydantic import ValidationError
 from sqlmodel import col, func, select
 
-from video_assets.catalog import Catalog, CatalogError, MediaState, Output, migrations, open_catalog, queries
+from video_assets.catalog import (
+    Catalog,
+    CatalogError,
+    MediaState,
+    Output,
+    kept,
+    migrations,
+    open_catalog,
+    queries,
+)
 from video_assets.catalog.models import utc_now
 from video_assets.cli.failures import explain
 from video_assets.cli.output import age_text, duration_text, size_text
@@ -68,6 +77,7 @@ def check_installation() -> Iterator[Line]:
     if catalog is not None:
         yield check_stuck(catalog, settings)
         yield check_recent_failures(catalog)
+        yield check_kept_files(catalog)
         catalog.close()
 
 
@@ -310,6 +320,21 @@ def check_recent_failures(catalog: Catalog) -> Line:
     policy = RETRY_POLICIES.get(Reason(worst)) if worst in set(Reason) else None
     told = ", ".join(f"{count} × {reason}" for reason, count in reasons)
     return Line("last 24 hours", "warning", f"outputs not stored: {told}", policy.remedy if policy else "")
+
+
+def check_kept_files(catalog: Catalog) -> Line:
+    """How much waits for the store with its bytes in hand."""
+    with catalog.read() as session:
+        waiting = kept.waiting(session)
+    if not waiting.files or waiting.since is None:
+        return Line("kept files", "ok", "no verified file waits for the store")
+    return Line(
+        "kept files",
+        "warning",
+        f"{waiting.files} verified file(s) wait for the store, {size_text(waiting.bytes)}, "
+        f"the first since {age_text(waiting.since)}",
+        "They are uploaded by themselves when the store works; `video-assets storage check` looks at it.",
+    )
 
 
 def _is_local(url: str) -> bool:

@@ -7,7 +7,7 @@ transaction that says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from video_assets.transfer.cargo import (
 )
 from video_assets.transfer.expectation import Asked, path_of
 from video_assets.transfer.failures import DownloadFailed
+from video_assets.transfer.kept_files import KeepLimits
 from video_assets.transfer.links import Fetcher, fetch_by_link, from_download
 from video_assets.transfer.orders import Download
 from video_assets.transfer.saga import Saga
@@ -64,6 +65,7 @@ class LegacyRescuer:
     observer: Observer | None = None
     require_playable: bool = False
     """Refuse what nothing here can judge, instead of keeping it."""
+    keep: KeepLimits = field(default_factory=KeepLimits)
     most_bytes: int = 5 * 1024**3
     """Largest file that is taken from a BLOB or a folder."""
 
@@ -90,6 +92,7 @@ class LegacyRescuer:
             self.concurrency,
             self.lease,
             self.observer,
+            self.keep,
             require_playable=self.require_playable,
         )
         outcomes = saga.run(

@@ -21,6 +21,7 @@ from video_assets.storage.durable import DurableStorage
 from video_assets.transfer.cargo import Observer
 from video_assets.transfer.download import Downloader
 from video_assets.transfer.host_slots import SharedDownloader
+from video_assets.transfer.kept_files import KeepLimits
 
 
 class Tools(Protocol):
@@ -62,6 +63,7 @@ def open_rescuer(services: Tools, observer: Observer | None = None) -> Iterator[
             observer=observer,
             most_bytes=settings.max_download_bytes,
             require_playable=settings.require_playable,
+            keep=KeepLimits.from_settings(settings),
         )
 
 

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import dagster as dg
 
-from video_assets.catalog import leases, queries
+from video_assets.catalog import kept, leases, queries
 from video_assets.catalog.models import Generation, utc_now
 from video_assets.pipeline.jobs import audit_job
 from video_assets.pipeline.partitions import generation_requests, retire_keys
 from video_assets.pipeline.resources import ServicesParam
 from video_assets.services import Services
+from video_assets.transfer.kept_files import KeepLimits
 from video_assets.transfer.sweep import sweep_leftovers
 
 LEFTOVER_AGE = timedelta(hours=1)
@@ -19,11 +20,23 @@ WARN_PARTITIONS = 50_000
 @dg.op(description="Remove what killed processes left, report what is stuck, retire settled partitions.")
 def tidy(context: dg.OpExecutionContext, services: ServicesParam) -> None:
     now = utc_now()
-    report = sweep_leftovers(services.catalog, services.storage, services.settings.spool, older_than=LEFTOVER_AGE)
+    report = sweep_leftovers(
+        services.catalog,
+        services.storage,
+        services.settings.spool,
+        older_than=LEFTOVER_AGE,
+        keep=KeepLimits.from_settings(services.settings),
+    )
     with services.catalog.write() as session:
         swept = leases.sweep(session, older_than=timedelta(days=1), now=now)
     with services.catalog.read() as session:
         stuck = queries.stuck_generations(session, now=now, after=services.settings.stuck_after)
+        waiting = kept.waiting(session, now=now)
+    if waiting.files:
+        context.log.warning(
+            f"{waiting.files} verified files ({waiting.bytes:,} bytes) wait for the store; `video-assets storage "
+            "check` names what is wrong with it"
+        )
     for generation in stuck:
         context.log.warning(
             f"{generation.id} has been {generation.status} without progress since {generation.updated_at:%F %T} "
@@ -38,6 +51,9 @@ def tidy(context: dg.OpExecutionContext, services: ServicesParam) -> None:
             "removed_objects": report.removed_objects,
             "removed_journal_rows": report.removed_rows,
             "removed_scratch": report.removed_scratch,
+            "removed_kept_files": report.removed_kept,
+            "kept_files": waiting.files,
+            "kept_bytes": waiting.bytes,
             "aborted_uploads": report.aborted_uploads,
             "leases_swept": swept,
             "stuck": len(stuck),

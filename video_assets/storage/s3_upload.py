@@ -11,7 +11,8 @@ import hashlib
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -151,14 +152,16 @@ class Uploader:
         request = AWSRequest("PUT", url, headers={**headers, "Content-Length": str(length)})
         # Signed anew for each try: the credentials may have been renewed, and a signature ages.
         _KnownDigestAuth(self._credentials(), target, payload_sha256).add_auth(request)
-        answer = self._pool.request(
-            "PUT",
-            url,
-            headers=dict(request.headers.items()),
-            body=_blocks(source, offset, length),  # type: ignore[arg-type] # any buffer is sent as it is
-            redirect=False,
-            preload_content=False,
-        )
+        # Closed at once: an error keeps its frames, and a file that is removed takes space while it is open.
+        with closing(_blocks(source, offset, length)) as blocks:
+            answer = self._pool.request(
+                "PUT",
+                url,
+                headers=dict(request.headers.items()),
+                body=blocks,  # type: ignore[arg-type] # any buffer is sent as it is
+                redirect=False,
+                preload_content=False,
+            )
         try:
             body = answer.read(_MAX_ERROR_BODY)
             if answer.status >= 300:
@@ -169,7 +172,7 @@ class Uploader:
             answer.release_conn()
 
 
-def _blocks(source: Path, offset: int, length: int) -> Iterator[memoryview]:
+def _blocks(source: Path, offset: int, length: int) -> Generator[memoryview, None, None]:
     """Exactly ``length`` bytes of ``source``; each block is one buffer, valid until the next is asked for."""
     buffer = memoryview(bytearray(min(_BLOCK, max(length, 1))))
     with source.open("rb", buffering=0) as file:

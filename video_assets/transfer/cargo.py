@@ -103,6 +103,8 @@ class RescueFailed(Exception):
     """There is no sense in any other try, whatever the policy of the reason allows."""
     retry_after: timedelta | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
+    bytes_are_kept: bool = False
+    """The verified bytes are in a spool: the next try only uploads, and the link's death does not matter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,8 @@ class Download:
     """Names of the digests that the source offered and that agree."""
     unverified_digests: tuple[str, ...] = ()
     """Names of those it offered that nothing here can check cheaply."""
+    is_local: bool = False
+    """It was made from bytes that are here already (a BLOB, a file on disk) and can be made again."""
 
 
 @dataclass(slots=True)

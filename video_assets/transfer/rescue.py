@@ -7,7 +7,7 @@ say about it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from video_assets.transfer.cargo import (
     remove_unfinished,
 )
 from video_assets.transfer.download import Download, Downloader
+from video_assets.transfer.kept_files import KeepLimits
 from video_assets.transfer.links import Links, fetch_by_link
 from video_assets.transfer.saga import Saga
 
@@ -79,6 +80,7 @@ class Rescuer:
     observer: Observer | None = None
     require_playable: bool = False
     """Refuse what nothing here can judge, instead of keeping it."""
+    keep: KeepLimits = field(default_factory=KeepLimits)
 
     def rescue(
         self, output_ids: Sequence[str], *, run_id: str | None = None, patience: timedelta = timedelta()
@@ -96,6 +98,7 @@ class Rescuer:
             self.concurrency,
             self.lease,
             self.observer,
+            self.keep,
             require_playable=self.require_playable,
         )
         cargo: dict[str, _OutputCargo] = {}

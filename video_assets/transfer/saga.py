@@ -3,7 +3,9 @@
 All or nothing, for one file or for many, by one process or by several. This engine is the only road to
 ``stored``. Every arrow above is a line between which the process may be killed:
 
-* before the journal row nothing exists outside the spool; the next try starts over;
+* before the download is verified nothing is kept; the next try starts over;
+* from then on the bytes stay in the spool until the commit, whatever fails or is killed, and the next try only
+  uploads (:mod:`video_assets.transfer.keeping`);
 * after it, whatever reached the store lies under a key the row names, so the next try proves and adopts it,
   overwrites it, or the sweep removes it;
 * the commit makes the copy public and erases the temporary URL in one transaction.
@@ -18,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +28,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from video_assets.catalog import Catalog, CatalogError, leases
+from video_assets.catalog import Catalog, CatalogError, kept, leases
 from video_assets.catalog.models import utc_now
 from video_assets.media.probe import MediaFacts, NotPlayable, probe
 from video_assets.reasons import RETRY_POLICIES, Reason
@@ -43,6 +45,9 @@ from video_assets.transfer.cargo import (
     sentence,
 )
 from video_assets.transfer.heartbeat import Heartbeat
+from video_assets.transfer.keeping import Keeping
+from video_assets.transfer.kept_files import KeepLimits
+from video_assets.transfer.kept_folder import Verified
 from video_assets.transfer.orders import Download
 from video_assets.urls import redact
 
@@ -59,7 +64,13 @@ class Saga:
     concurrency: int = 8
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
+    keep: KeepLimits = field(default_factory=KeepLimits)
     require_playable: bool = False
+    """Refuse what nothing here can judge, instead of keeping it."""
+    _keeping: Keeping = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_keeping", Keeping(self.catalog, self.spool, self.keep))
 
     def run(
         self,
@@ -136,25 +147,40 @@ class Saga:
     def _save(self, cargo: Cargo, claim: leases.Claim, run_id: str | None) -> int:
         """Everything between the claim and the commit. Returns the size in bytes."""
         with TemporaryDirectory(dir=self.spool, prefix="rescue-") as folder:
-            download = cargo.fetch(Path(folder), lambda step: self._saw(step, cargo))
-            self._saw(Step.DOWNLOADED, cargo)
-            facts = verify(download, require_playable=self.require_playable)
-            self._saw(Step.VERIFIED, cargo)
-            with self._fenced(claim) as session:
-                key, known_before = cargo.journal(session, download, self.storage.bucket, run_id)
-            self._saw(Step.JOURNALED, cargo)
-            proof = self._adopt(key, download) if known_before else None
-            etag = None
-            if proof is None:
-                etag = self._store(key, download)
-                self._saw(Step.STORED, cargo)
-                proof = self._read_back(key, download)
-            self._saw(Step.READ_BACK, cargo)
-            url = self.storage.public_url(key)
-            copy = StoredCopy(self.storage.bucket, key, url, download, facts, proof, etag)
-            self._commit(cargo, claim, copy, run_id)
+            file = self._keeping.bring(cargo, lambda: self._download(cargo, Path(folder)))
+            try:
+                self._saw(Step.VERIFIED, cargo)
+                self._make_durable(cargo, claim, file, run_id)
+            except LeaseLost:
+                raise  # what is kept belongs to the one who has taken over
+            except BaseException as exc:
+                self._keeping.put_back(cargo, file, exc)
+                raise
+            self._keeping.remove(cargo, file)
             self._saw(Step.COMMITTED, cargo)
-            return download.size
+            return file.download.size
+
+    def _download(self, cargo: Cargo, folder: Path) -> Verified:
+        download = cargo.fetch(folder, lambda step: self._saw(step, cargo))
+        self._saw(Step.DOWNLOADED, cargo)
+        return Verified(download, verify(download, require_playable=self.require_playable), is_kept=False)
+
+    def _make_durable(self, cargo: Cargo, claim: leases.Claim, file: Verified, run_id: str | None) -> None:
+        download = file.download
+        with self._fenced(claim) as session:
+            key, known_before = cargo.journal(session, download, self.storage.bucket, run_id)
+            self._keeping.note(session, cargo, file)
+        self._saw(Step.JOURNALED, cargo)
+        proof = self._adopt(key, download) if known_before else None
+        etag = None
+        if proof is None:
+            etag = self._store(key, download)
+            self._saw(Step.STORED, cargo)
+            proof = self._read_back(key, download)
+        self._saw(Step.READ_BACK, cargo)
+        url = self.storage.public_url(key)
+        copy = StoredCopy(self.storage.bucket, key, url, download, file.facts, proof, etag)
+        self._commit(cargo, claim, copy, run_id)
 
     # -- the store ------------------------------------------------------------------------------------------
 
@@ -201,6 +227,7 @@ class Saga:
         try:
             with self._fenced(claim) as session:
                 cargo.commit(session, copy, run_id)
+                kept.forget(session, [cargo.resource])
                 leases.release(session, claim)
         except LeaseLost:
             raise

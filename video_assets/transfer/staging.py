@@ -48,6 +48,7 @@ def stage(blocks: Iterable[bytes], folder: Path, *, asked: Asked, max_bytes: int
         attempts=1,
         resumed=0,
         etag=None,
+        is_local=True,
     )
 
 

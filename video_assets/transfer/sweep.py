@@ -1,6 +1,7 @@
 """The sweep: what a killed process left behind is adopted by the next try, or removed here.
 
-Two kinds of leftover exist: a pending journal row (with or without its object), and scratch files in the spool.
+Three kinds of leftover exist: a pending journal row (with or without its object), scratch files in the spool, and
+kept files there whose row is settled.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from video_assets.catalog import Catalog, Lease, MediaFile, MediaState, Output, journal, queries
+from video_assets.catalog import Catalog, MediaFile, MediaState, Output, journal, leases, queries
 from video_assets.catalog.legacy import LegacyFile
 from video_assets.catalog.models import utc_now
 from video_assets.storage.durable import DurableStorage, StorageFailed
+from video_assets.transfer.keeping import Keeping
+from video_assets.transfer.kept_files import FOLDER as KEPT_FOLDER
+from video_assets.transfer.kept_files import KeepLimits
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +36,21 @@ class SweepReport:
     """Pending rows whose output is still to be rescued: the next try adopts or overwrites their object."""
     failed: int = 0
     removed_scratch: int = 0
+    removed_kept: int = 0
+    """Kept files that are not wanted any more."""
     aborted_uploads: int = 0
     """Half-written uploads that the store itself was told to forget."""
 
 
 def sweep_leftovers(
-    catalog: Catalog, storage: DurableStorage, spool: Path, *, older_than: timedelta
+    catalog: Catalog,
+    storage: DurableStorage,
+    spool: Path,
+    *,
+    older_than: timedelta,
+    keep: KeepLimits | None = None,
 ) -> SweepReport:
-    """Remove pending uploads that nobody will finish, and scratch older than ``older_than``.
+    """Remove pending uploads that nobody will finish, and scratch and kept files that nobody wants.
 
     An object is removed only after its row was looked at again and is still pending, unleased, and its output
     settled (or its original gone). Raises CatalogError.
@@ -50,6 +61,7 @@ def sweep_leftovers(
     for row in rows:
         _sweep_row(catalog, storage, row.id, report)
     _sweep_legacy(catalog, storage, report, older_than)
+    report.removed_kept = Keeping(catalog, spool, keep or KeepLimits()).sweep(older_than)
     report.removed_scratch = _sweep_scratch(spool, older_than)
     try:
         report.aborted_uploads = storage.abort_stale_uploads(older_than)
@@ -97,7 +109,7 @@ def _sweep_legacy(catalog: Catalog, storage: DurableStorage, report: SweepReport
     for file_id in ids:
         with catalog.write() as session:
             file = session.get_one(LegacyFile, file_id, populate_existing=True, with_for_update=True)
-            if file.state != MediaState.LOST or file.key is None or _is_leased(session, f"legacy:{file_id}"):
+            if file.state != MediaState.LOST or file.key is None or leases.is_held(session, f"legacy:{file_id}"):
                 report.kept += 1
                 continue
             try:
@@ -114,15 +126,10 @@ def _wanted(session: Session, media: MediaFile) -> bool:
     """Whether somebody will still finish this upload, or is at it."""
     if media.output_id is None:
         return False
-    if _is_leased(session, f"output:{media.output_id}"):
+    if leases.is_held(session, f"output:{media.output_id}"):
         return True
     output = session.get(Output, media.output_id)
     return output is not None and output.state == MediaState.PENDING
-
-
-def _is_leased(session: Session, resource: str) -> bool:
-    statement = select(Lease.resource).where(Lease.resource == resource, col(Lease.expires_at) > utc_now())
-    return session.exec(statement).first() is not None
 
 
 def _sweep_scratch(spool: Path, older_than: timedelta) -> int:
@@ -131,8 +138,10 @@ def _sweep_scratch(spool: Path, older_than: timedelta) -> int:
     limit = time.time() - older_than.total_seconds()
     removed = 0
     for entry in spool.iterdir():
+        if entry.name == KEPT_FOLDER:
+            continue
         try:
-            if entry.stat().st_mtime >= limit:
+            if _last_change(entry) >= limit:
                 continue
             if entry.is_dir():
                 shutil.rmtree(entry)
@@ -142,6 +151,14 @@ def _sweep_scratch(spool: Path, older_than: timedelta) -> int:
         except FileNotFoundError:
             continue  # its owner was faster
     return removed
+
+
+def _last_change(entry: Path) -> float:
+    """When something in ``entry`` was last written: a folder does not change while a file in it grows."""
+    times = [entry.stat().st_mtime]
+    if entry.is_dir():
+        times += [child.stat().st_mtime for child in entry.iterdir()]
+    return max(times)
 
 
 def unknown_objects(catalog: Catalog, storage: DurableStorage, *, prefix: str = "") -> list[str]:
