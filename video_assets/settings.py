@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     unknown_job_patience: timedelta = Field(
         timedelta(hours=1),
         description="So long a provider has to say, again and again, that it does not know a job before it is "
-        "believed; multiplied by `poll_interval_scale` too.",
+        "believed; multiplied by `poll_interval_scale` too. 0 believes the first answer.",
     )
 
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(

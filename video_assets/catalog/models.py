@@ -180,6 +180,7 @@ class ProviderJob(SQLModel, table=True):
         UniqueConstraint("generation_id", "ordinal", "try_number", name="uq_provider_job_generation_ordinal_try"),
         UniqueConstraint("provider", "task_id", name="uq_provider_job_provider_task_id"),
         Index("ix_provider_job_status_next_poll_at", "status", "next_poll_at"),
+        Index("ix_provider_job_provider_polled_at", "provider", "polled_at"),
     )
 
     id: str = Field(primary_key=True)

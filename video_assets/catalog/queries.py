@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, literal, or_
+from sqlalchemy import ColumnElement, and_, func, literal, or_
 from sqlmodel import Session, col, select
 
 from video_assets.catalog.models import (
@@ -147,29 +147,24 @@ def count_jobs(session: Session, generation_id: str, *statuses: JobStatus) -> in
 
 
 def answers_since(
-    session: Session, provider: str, since: datetime, *, apart_from: str | None = None
+    session: Session, provider: str, *, known_since: datetime, unknown_since: datetime, apart_from: str
 ) -> tuple[int, int]:
-    """How many jobs a provider knew, and how many it did not know, of those last asked about since ``since``.
+    """How many jobs a provider knew when it was last asked about them, and how many it did not.
 
-    Jobs that were given up are left out: that a provider does not know them is no news.
+    What it knew counts from ``known_since`` on. What it did not know counts while it is followed, and from
+    ``unknown_since`` on when it is finished; a job that was given up does not: that it is unknown is no news.
     """
     unknown = col(ProviderJob.unknown_since).is_not(None)
-    followed = col(ProviderJob.status) != JobStatus.GIVEN_UP
-    statement = (
-        select(unknown, func.count())
-        .where(
-            ProviderJob.provider == provider,
-            col(ProviderJob.polled_at) >= since,
-            ProviderJob.id != (apart_from or ""),
-            or_(
-                and_(unknown, followed),
-                and_(~unknown, col(ProviderJob.poll_failures) == 0),
-            ),
-        )
-        .group_by(unknown)
-    )
-    counts = {bool(word): count for word, count in session.exec(statement).all()}
-    return counts.get(False, 0), counts.get(True, 0)
+    asked = col(ProviderJob.polled_at)
+    others = and_(col(ProviderJob.provider) == provider, col(ProviderJob.id) != apart_from)
+    at_provider = col(ProviderJob.status).in_([JobStatus.QUEUED, JobStatus.RUNNING])
+
+    def count(*conditions: ColumnElement[bool]) -> int:
+        return session.exec(select(func.count()).select_from(ProviderJob).where(others, *conditions)).one()
+
+    known = count(asked >= known_since, ~unknown, col(ProviderJob.poll_failures) == 0)
+    finished = col(ProviderJob.status) == JobStatus.SUCCEEDED
+    return known, count(at_provider, unknown) + count(asked >= unknown_since, finished, unknown)
 
 
 def jobs_due(session: Session, *, now: datetime, limit: int) -> Sequence[ProviderJob]:

@@ -35,6 +35,8 @@ def lasts(answers: int, since: datetime, now: datetime, settings: Settings, *, w
     ``witness`` tells that the provider has answered about another job of ours in the meantime.
     """
     long_enough = patience(settings) * (1 if witness else WITHOUT_WITNESS)
+    if not long_enough:
+        return True
     return answers >= ANSWERS and now - since >= long_enough
 
 
@@ -56,8 +58,13 @@ def note(session: Session, job: ProviderJob, error: TaskUnknown, settings: Setti
     job.polls += 1
     job.poll_failures += 1
     job.polled_at = job.updated_at = now
-    since = max(job.unknown_since, now - patience(settings))
-    known, others = queries.answers_since(session, job.provider, since, apart_from=job.id)
+    known, others = queries.answers_since(
+        session,
+        job.provider,
+        known_since=max(job.unknown_since, now - patience(settings)),
+        unknown_since=job.unknown_since,
+        apart_from=job.id,
+    )
     if others + 1 >= MANY and others + 1 > known:
         job.failure_message = (
             f"{error}; so it says of most jobs at once, which is not believed: is this the right address, and "

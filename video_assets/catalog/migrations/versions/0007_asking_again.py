@@ -21,6 +21,7 @@ def upgrade() -> None:
     # Added in place: SQLite would have to make the table anew for anything else, and outputs refer to it.
     op.add_column("provider_job", sa.Column("unknown_answers", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("provider_job", sa.Column("unknown_since", UtcDateTime(), nullable=True))
+    op.create_index("ix_provider_job_provider_polled_at", "provider_job", ["provider", "polled_at"])
     op.execute(
         "UPDATE provider_job SET status = 'given_up' WHERE status = 'failed' AND task_id IS NOT NULL AND "
         "(failure_code = 'source_gone' OR "
@@ -31,5 +32,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("UPDATE provider_job SET status = 'cancelled' WHERE status = 'given_up' AND failure_code IS NULL")
     op.execute("UPDATE provider_job SET status = 'failed' WHERE status = 'given_up'")
+    op.drop_index("ix_provider_job_provider_polled_at", "provider_job")
     op.drop_column("provider_job", "unknown_since")
     op.drop_column("provider_job", "unknown_answers")
