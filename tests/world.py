@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def settings_for(emulator: Emulator, home: Path, **changes: Any) -> Settings:
         "luma_base_url": emulator.luma_base_url,
         "allowed_hosts": (emulator.host,),
         "poll_interval_scale": 0.02,
+        # The emulator forgets a job only when it is told to; tests of doubt set a patience of their own.
+        "unknown_job_patience": timedelta(0),
         "lease_seconds": 30.0,
     }
     return Settings(_env_file=None, **{**values, **changes})

@@ -79,7 +79,8 @@ RETRY_POLICIES: dict[Reason, RetryPolicy] = {
         60,
         refresh_first=True,
         meaning="The provider no longer has the file.",
-        remedy="Generate the video again, or bring your own copy.",
+        remedy="`video-assets retry ID` asks once more, free of charge; else generate the video again, or bring "
+        "your own copy.",
     ),
     Reason.SOURCE_REFUSED: _policy(
         4,
@@ -151,8 +152,7 @@ RETRY_POLICIES: dict[Reason, RetryPolicy] = {
         0,
         0,
         meaning="The answer to a submission was lost and the provider cannot tell whether it took the job.",
-        remedy="Look at the provider's dashboard, then run `video-assets retry ID --resubmit` to pay once more "
-        "or `video-assets cancel ID`.",
+        remedy="Look at the provider's dashboard; if it is not there, run `video-assets retry ID --resubmit`.",
     ),
     Reason.CONFIGURATION: _policy(
         1,

@@ -48,13 +48,15 @@ class Services:
     @cached_property
     def rescuer(self) -> Rescuer:
         """The saga, with these parts as its tools."""
+        links = ProviderLinks(self.catalog, self.provider, self.settings)
         return Rescuer(
             catalog=self.catalog,
             storage=self.storage,
             downloader=self.downloader,
             key_template=KeyTemplate.parse(self.settings.key_template),
             spool=self.settings.spool,
-            links=ProviderLinks(self.catalog, self.provider),
+            links=links,
+            keys=links,
             concurrency=self.settings.download_concurrency,
             lease=timedelta(seconds=self.settings.lease_seconds),
             observer=self.observer,

@@ -104,6 +104,16 @@ class Settings(BaseSettings):
     poll_interval_scale: float = Field(
         1.0, gt=0, description="Multiplies every provider's poll interval; below 1 only against the emulator."
     )
+    max_concurrent_jobs: Annotated[dict[str, int], NoDecode] = Field(
+        {},
+        description="How many jobs your account may have under way at a provider, where that differs from what "
+        "its ordinary accounts may: `luma=50,runway=5`. Further ones stay queued; 0 means no limit of ours.",
+    )
+    unknown_job_patience: timedelta = Field(
+        timedelta(hours=1),
+        description="So long a provider has to say, again and again, that it does not know a job before it is "
+        "believed; multiplied by `poll_interval_scale` too. 0 believes the first answer.",
+    )
 
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -166,6 +176,21 @@ class Settings(BaseSettings):
         return (
             tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
         )
+
+    @field_validator("max_concurrent_jobs", mode="before")
+    @classmethod
+    def _split_limits(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = (part.partition("=") for part in value.split(",") if part.strip())
+        return {name.strip(): int(number) for name, _, number in pairs}
+
+    @field_validator("max_concurrent_jobs")
+    @classmethod
+    def _no_negative_limits(cls, value: dict[str, int]) -> dict[str, int]:
+        if any(number < 0 for number in value.values()):
+            raise ValueError("a limit is 0 or more")
+        return value
 
     @field_validator("allowed_ports", mode="before")
     @classmethod

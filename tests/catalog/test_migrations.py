@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, MetaData, insert, inspect, text
+from sqlalchemy import Connection, Engine, MetaData, Table, insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel
 
@@ -126,3 +126,53 @@ def test_two_files_never_share_a_stored_object_and_many_have_none(engine: Engine
         session.add(LegacyFile(id="again", source="s", fingerprint="g", bucket="b", key="k"))
         with pytest.raises(IntegrityError, match=r"(?i)unique"):
             session.commit()
+
+
+def test_jobs_that_one_wrong_answer_had_failed_may_be_asked_about_again(engine: Engine) -> None:
+    """``given_up`` is asked about for free; what the provider itself called failed stays so."""
+    migrations.upgrade(engine, "0004")
+    jobs = {
+        "forgotten": ("task-1", "source_gone", "runway does not know this task (404)"),
+        "overdue": ("task-2", "provider_error", "still RUNNING after 1 day, 0:00:00: given up"),
+        "refused": ("task-3", "SAFETY.INPUT.TEXT", "no"),
+        "not sent": (None, "provider_refused", "no"),
+    }
+    with engine.begin() as connection:
+        _insert(connection, "generation", id="g", owner="o", provider="runway", model="m", prompt="p")
+        for number, (name, (task, code, message)) in enumerate(jobs.items()):
+            _insert(
+                connection,
+                "provider_job",
+                id=name,
+                generation_id="g",
+                ordinal=number,
+                provider="runway",
+                model="m",
+                status="failed",
+                task_id=task,
+                failure_code=code,
+                failure_message=message,
+            )
+
+    def statuses() -> dict[str, str]:
+        with engine.connect() as connection:
+            return dict(connection.execute(text("SELECT id, status FROM provider_job")).tuples().all())
+
+    migrations.upgrade(engine)
+    given_up, failed = "given_up", "failed"
+    assert statuses() == {"forgotten": given_up, "overdue": given_up, "refused": failed, "not sent": failed}
+    migrations.downgrade(engine, "0004")
+    assert set(statuses().values()) == {failed}
+
+
+def _insert(connection: Connection, table: str, **values: object) -> None:
+    """A row of a table as it is now in the database; what is not given and may not be NULL is filled in."""
+    found = Table(table, MetaData(), autoload_with=connection)
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    filled: dict[str, object] = {}
+    for column in found.columns:
+        if column.name in values or column.nullable or column.server_default is not None:
+            continue
+        kind = column.type.python_type
+        filled[column.name] = {datetime: moment, dict: {}, str: "", bool: False}.get(kind, 0)
+    connection.execute(insert(found).values({**filled, **values}))

@@ -176,15 +176,32 @@ def test_one_owner_uses_an_idempotency_key_once_and_owners_do_not_share_keys(cat
         assert session.get(Generation, "second") is None
 
 
-def test_submission_takes_queued_generations_oldest_first_and_no_cancelled_ones(catalog: Catalog) -> None:
+def test_submission_takes_whatever_has_a_job_to_send_or_to_clear_up_oldest_first(catalog: Catalog) -> None:
+    planned, intended, running = JobStatus.PLANNED, JobStatus.INTENDED, JobStatus.RUNNING
     with catalog.write() as session:
-        session.add(a_generation("younger", created_at=NOW))
-        session.add(a_generation("older", created_at=NOW - MINUTE))
-        session.add(a_generation("stopped", created_at=NOW - 2 * MINUTE, cancel_requested_at=NOW))
-        session.add(a_generation("sent", created_at=NOW - 3 * MINUTE, status=GenerationStatus.PROCESSING))
+        for age, (name, status, jobs, cancelled) in enumerate(
+            [
+                ("younger", GenerationStatus.QUEUED, [planned], None),
+                ("older", GenerationStatus.QUEUED, [planned], None),
+                ("stopped", GenerationStatus.CANCELLED, [JobStatus.CANCELLED], NOW),
+                ("sent", GenerationStatus.PROCESSING, [running], None),
+                ("sent in part", GenerationStatus.PROCESSING, [running, planned], None),
+                ("cancelled in the middle", GenerationStatus.QUEUED, [intended], NOW),
+            ]
+        ):
+            created = NOW - age * MINUTE
+            session.add(a_generation(name, created_at=created, status=status, cancel_requested_at=cancelled))
+            session.flush()
+            session.add_all(a_job(name, ordinal, status=word) for ordinal, word in enumerate(jobs))
     with catalog.read() as session:
-        assert [row.id for row in queries.generations_to_submit(session, limit=9)] == ["older", "younger"]
-        assert [row.id for row in queries.generations_to_submit(session, limit=1)] == ["older"]
+        found = [row.id for row in queries.generations_to_submit(session, limit=9)]
+        assert found == ["cancelled in the middle", "sent in part", "older", "younger"]
+        assert [row.id for row in queries.generations_to_submit(session, limit=1)] == found[:1]
+        interrupted = queries.generations_to_submit(session, limit=9, interrupted=True)
+        assert [row.id for row in interrupted] == ["cancelled in the middle"]
+        assert queries.generations_to_submit(session, limit=9, provider="luma") == []
+        assert queries.providers_to_submit_to(session) == ["runway"]
+        assert queries.jobs_under_way(session, "runway") == 3
 
 
 def test_jobs_are_polled_longest_overdue_first_and_settled_ones_never(catalog: Catalog) -> None:

@@ -16,13 +16,14 @@ from video_assets.catalog.models import SETTLED_STATUSES
 from video_assets.catalog.states import (
     GENERATION_TRANSITIONS,
     JOB_TRANSITIONS,
-    PRIMARY_KINDS,
     IllegalTransition,
     Standing,
     move_generation,
     move_job,
+    primary_outputs,
     standing,
 )
+from video_assets.generations.control import what_to_retry
 from video_assets.providers.base import OutputKind
 from video_assets.reasons import Reason
 
@@ -80,7 +81,7 @@ def test_completed_means_that_every_version_delivered_and_every_file_is_durable(
     newest = _newest(jobs)
     assert newest
     assert all(job.status is J.SUCCEEDED for job in newest)
-    primary = [output for output in outputs if output.kind in PRIMARY_KINDS]
+    primary = primary_outputs(outputs)
     current = {job.id for job in newest}
     assert current <= {output.job_id for output in primary if output.state is M.STORED}
     assert all(output.state is M.STORED for output in primary if output.job_id in current)
@@ -95,7 +96,7 @@ def test_nothing_is_settled_while_a_provider_works_or_a_file_waits(
     newest = _newest(jobs)
     current = {job.id for job in newest}
     working = any(job.status in (J.PLANNED, J.INTENDED, J.QUEUED, J.RUNNING) for job in newest)
-    waiting = any(o.state is M.PENDING and o.kind in PRIMARY_KINDS and o.job_id in current for o in outputs)
+    waiting = any(o.state is M.PENDING and o.job_id in current for o in primary_outputs(outputs))
     if working or waiting:
         assert not here.status.settled
     elif jobs:
@@ -127,6 +128,15 @@ EXAMPLES: list[tuple[GenerationStatus, list[JobStatus], list[tuple[str, MediaSta
     (G.FAILED, [J.SUCCEEDED, J.SUCCEEDED], [("video", M.STORED, None)], False),
     (G.FAILED, [J.SUCCEEDED], [("video", M.LOST, Reason.TOO_LARGE)], False),
     (G.EXPIRED, [J.SUCCEEDED], [("video", M.LOST, Reason.SOURCE_EXPIRED)], False),
+    (G.COMPLETED, [J.SUCCEEDED], [("video", M.STORED, None), ("gif", M.LOST, Reason.SOURCE_GONE)], False),
+    (G.COMPLETED, [J.SUCCEEDED], [("video", M.STORED, None), ("subtitle", M.PENDING, None)], False),
+    (G.EXPIRED, [J.SUCCEEDED], [("gif", M.LOST, Reason.SOURCE_GONE)], False),
+    (G.FAILED, [J.SUCCEEDED], [("thumbnail", M.STORED, None)], False),
+    # A cancellation that came too late stopped nothing, and hides nothing.
+    (G.FAILED, [J.SUCCEEDED], [("thumbnail", M.LOST, Reason.SOURCE_GONE)], True),
+    (G.FAILED, [J.GIVEN_UP], [], False),
+    (G.CANCELLED, [J.GIVEN_UP], [], True),
+    (G.PROCESSING, [J.GIVEN_UP, J.PLANNED], [], False),
     (G.CANCELLED, [J.CANCELLED], [], True),
     (G.CANCELLED, [], [], True),
 ]
@@ -160,6 +170,41 @@ def test_what_an_older_try_lost_does_not_spoil_the_newer_one() -> None:
     jobs = [a_job(try_number=1), a_job(try_number=2)]
     outputs = [an_output(jobs[0], state=M.LOST, reason=Reason.SOURCE_GONE), an_output(jobs[1], state=M.STORED)]
     assert standing(jobs, outputs) == Standing(G.COMPLETED)
+
+
+def test_a_job_that_the_provider_forgot_leaves_its_generation_expired() -> None:
+    job = a_job(status=J.GIVEN_UP, failure_code="source_gone", failure_message="forgotten")
+    assert standing([job], []) == Standing(G.EXPIRED, Reason.SOURCE_GONE, "forgotten")
+
+
+def test_what_is_missing_of_a_completed_generation_is_said() -> None:
+    job = a_job()
+    outputs = [
+        an_output(job, state=M.STORED),
+        an_output(job, "gif", state=M.LOST, reason=Reason.SOURCE_GONE, message="The source no longer has it."),
+    ]
+    assert standing([job], outputs) == Standing(
+        G.COMPLETED,
+        Reason.SOURCE_GONE,
+        "Complete but for gif 0, which could not be saved: The source no longer has it.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("offered", "primary"),
+    [
+        (["video", "thumbnail", "gif", "subtitle", "captioned", "audio"], ["video"]),
+        (["captioned", "gif"], ["captioned"]),
+        (["clip", "video"], ["clip", "video"]),
+        (["archive", "audio"], ["archive", "audio"]),
+        (["gif", "thumbnail"], ["gif"]),
+        (["subtitle"], ["subtitle"]),
+        (["thumbnail"], []),
+    ],
+)
+def test_what_was_asked_for_is_told_from_what_a_job_adds(offered: list[str], primary: list[str]) -> None:
+    job = a_job()
+    assert [o.kind for o in primary_outputs([an_output(job, kind) for kind in offered])] == primary
 
 
 @given(st.sampled_from(GenerationStatus), st.sampled_from(GenerationStatus))
@@ -227,14 +272,29 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def something_happens_to_a_job(self, data: st.DataObject) -> None:
         open_jobs = [job for job in _newest(self.jobs) if JOB_TRANSITIONS[job.status]]
+        open_jobs = [job for job in open_jobs if job.status is not J.GIVEN_UP]
         if not open_jobs or self.generation.status.settled:
             return
         job = data.draw(st.sampled_from(open_jobs))
-        status = data.draw(st.sampled_from(sorted(JOB_TRANSITIONS[job.status])))
-        move_job(job, JobStatus(status))
-        if job.status is J.SUCCEEDED:
-            kinds = data.draw(st.lists(st.sampled_from(["video", "thumbnail", "clip"]), unique=True, max_size=3))
+        self.move(job, JobStatus(data.draw(st.sampled_from(sorted(JOB_TRANSITIONS[job.status])))), data)
+
+    @rule(data=st.data())
+    def the_provider_speaks_of_a_job_that_was_given_up(self, data: st.DataObject) -> None:
+        given_up = [job for job in self.jobs if job.status is J.GIVEN_UP]
+        if given_up:
+            job = data.draw(st.sampled_from(given_up))
+            move_job(job, J.RUNNING)
+            self.settle()
+            self.move(job, JobStatus(data.draw(st.sampled_from(sorted(JOB_TRANSITIONS[job.status])))), data)
+
+    def move(self, job: ProviderJob, status: JobStatus, data: st.DataObject) -> None:
+        move_job(job, status)
+        if status is J.SUCCEEDED:
+            some = st.sampled_from(["video", "thumbnail", "clip", "gif", "captioned"])
+            kinds = data.draw(st.lists(some, unique=True, max_size=3))
             self.outputs += [an_output(job, kind) for kind in kinds]
+        if status is J.GIVEN_UP:
+            job.failure_code = data.draw(st.sampled_from([None, "source_gone", "provider_error"]))
         self.settle()
 
     @rule(data=st.data(), state=st.sampled_from([M.STORED, M.LOST]), reason=st.sampled_from(Reason))
@@ -249,31 +309,35 @@ class Life(RuleBasedStateMachine):
             self.settle()
 
     @precondition(lambda self: self.generation.status in (G.QUEUED, G.PROCESSING))
-    @rule()
-    def a_person_cancels(self) -> None:
+    @rule(data=st.data())
+    def a_person_cancels(self, data: st.DataObject) -> None:
         self.generation.cancel_requested_at = self.generation.created_at
         for job in _newest(self.jobs):
-            if job.status is J.PLANNED or job.status.at_provider:
+            if job.status is J.PLANNED:
                 move_job(job, J.CANCELLED)
+            elif job.status.at_provider:
+                # Stopped, finished before it could be stopped, or beyond stopping.
+                move_job(job, data.draw(st.sampled_from([J.CANCELLED, job.status, J.GIVEN_UP])))
         self.settle()
 
-    @precondition(lambda self: self.generation.status in (G.FAILED, G.EXPIRED, G.CANCELLED))
+    @precondition(lambda self: self.generation.status.settled)
     @rule(resubmit=st.booleans())
     def a_person_retries(self, resubmit: bool) -> None:
-        lost = [output for output in self.outputs if output.state is M.LOST]
-        again = [
-            job
-            for job in _newest(self.jobs)
-            if job.status in (J.FAILED, J.CANCELLED, J.UNCONFIRMED)
-            or (resubmit and any(output.job_id == job.id for output in lost))
-        ]
-        renewed = [output for output in lost if output.job_id not in {job.id for job in again}]
-        if not again and not renewed:
+        found = what_to_retry(self.jobs, self.outputs, resubmit=resubmit)
+        if not found or found.unconfirmed:
             return
-        for job in again:
+        for job in found.again:
             self.jobs.append(a_job(ordinal=job.ordinal, try_number=job.try_number + 1, status=J.PLANNED))
-        for output in renewed:
+        for job in found.asked:
+            move_job(job, J.RUNNING)
+        for output in found.renewed:
             output.state = M.PENDING
+        self.generation.cancel_requested_at = None
+        self.settle()
+
+    @precondition(lambda self: not self.generation.status.settled)
+    @rule()
+    def a_person_takes_the_cancellation_back(self) -> None:
         self.generation.cancel_requested_at = None
         self.settle()
 
@@ -285,6 +349,31 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def what_is_durable_stays_durable(self) -> None:
         assert self.stored == {output.id for output in self.outputs if output.state is M.STORED}
+
+
+def test_a_cancellation_that_came_too_late_is_not_what_a_retry_finds() -> None:
+    """Found by the machine below: cancelled while it was submitted, made, and worth a thumbnail only."""
+    generation, job = a_generation(), a_job(status=J.INTENDED)
+    generation.cancel_requested_at = generation.created_at
+    outputs: list[Output] = []
+
+    def settle() -> GenerationStatus:
+        cancel = generation.cancel_requested_at is not None
+        move_generation(generation, standing([job], outputs, cancel_requested=cancel).status)
+        return GenerationStatus(generation.status)
+
+    assert settle() is G.QUEUED
+    move_job(job, J.SUCCEEDED)
+    outputs.append(an_output(job, "thumbnail"))
+    assert settle() is G.FAILED
+    outputs[0].state = M.LOST
+    assert settle() is G.FAILED
+    found = what_to_retry([job], outputs, resubmit=False)
+    assert (found.again, found.asked, found.renewed) == ([], [], outputs)
+    outputs[0].state = M.PENDING
+    generation.cancel_requested_at = None
+    assert settle() is G.FAILED
+    assert what_to_retry([job], outputs, resubmit=True).again == [job]
 
 
 TestLife = Life.TestCase

@@ -104,6 +104,23 @@ def test_what_cannot_be_saved_is_lost_with_evidence_prompt_and_row(road: Road) -
     assert road.urls(card) == before, "a row is only rewritten for a file that is safe"
 
 
+def test_one_answer_that_its_job_is_unknown_loses_no_file(emulator: Emulator, tmp_path: Path) -> None:
+    road = Road.open(emulator, tmp_path, unknown_job_patience=timedelta(hours=1))
+    url, task = road.video("mislaid [emulator: dead_links=2]")
+    road.card((url, task))
+    emulator.job(task).deleted = True
+    assert road.run(patience=timedelta()).files == {"waiting": 1}
+    file = road.files()[0]
+    assert file.evidence["unknown_to_provider"]["answers"] == 1
+    assert "key that of their account" in (file.message or "")
+    emulator.job(task).deleted = False
+    road.world.edit(lambda session: setattr(session.get_one(LegacyFile, file.id), "next_attempt_at", None))
+    road.run()
+    assert road.files()[0].state == MediaState.STORED
+    assert "unknown_to_provider" not in road.files()[0].evidence
+    road.world.services.catalog.close()
+
+
 def test_a_link_without_a_job_is_lost_when_it_is_dead(road: Road) -> None:
     url, _ = road.video("nobody knows [emulator: dead_links=99]")
     road.card((url, ""))

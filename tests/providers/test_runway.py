@@ -331,11 +331,15 @@ def test_a_finished_task_whose_answer_is_odd_is_not_deleted_either(wire: Wire, s
     assert [request.method for request in wire.requests] == ["GET"]
 
 
-def test_cancelling_twice_is_the_same_as_once(wire: Wire, settings: Settings) -> None:
-    gone = answer(404, {"error": "not found"})
-    wire.script = [gone, answer(200, {"id": "t-1", "status": "RUNNING"}), gone]
+def test_a_task_that_vanishes_while_it_is_cancelled_is_stopped(wire: Wire, settings: Settings) -> None:
+    wire.script = [answer(200, {"id": "t-1", "status": "RUNNING"}), answer(404, {"error": "not found"})]
     assert Runway(settings).cancel("t-1")
-    assert Runway(settings).cancel("t-1")
+
+
+def test_a_task_that_is_not_known_is_not_called_stopped(wire: Wire, settings: Settings) -> None:
+    wire.script = [answer(404, {"error": "not found"})]
+    with pytest.raises(TaskUnknown):
+        Runway(settings).cancel("t-1")
 
 
 def test_a_cancellation_that_fails_says_so(wire: Wire, settings: Settings) -> None:

@@ -68,6 +68,9 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
     UNCONFIRMED = "unconfirmed"
     """The answer was lost and the provider cannot tell; a person decides."""
+    GIVEN_UP = "given_up"
+    """Taken by the provider and no longer followed, although the provider has not said how it ended: it no longer
+    knows the job, never settled it, or could not be made to stop it. Asking about it again costs nothing."""
 
     @property
     def settled(self) -> bool:
@@ -78,6 +81,11 @@ class JobStatus(StrEnum):
     def at_provider(self) -> bool:
         """True while the provider works on it and it has to be followed."""
         return self in (JobStatus.QUEUED, JobStatus.RUNNING)
+
+    @property
+    def unsent(self) -> bool:
+        """True while it has to be submitted, or an interrupted submission has to be cleared up."""
+        return self in (JobStatus.PLANNED, JobStatus.INTENDED)
 
 
 class MediaState(StrEnum):
@@ -172,6 +180,7 @@ class ProviderJob(SQLModel, table=True):
         UniqueConstraint("generation_id", "ordinal", "try_number", name="uq_provider_job_generation_ordinal_try"),
         UniqueConstraint("provider", "task_id", name="uq_provider_job_provider_task_id"),
         Index("ix_provider_job_status_next_poll_at", "status", "next_poll_at"),
+        Index("ix_provider_job_provider_polled_at", "provider", "polled_at"),
     )
 
     id: str = Field(primary_key=True)
@@ -197,6 +206,10 @@ class ProviderJob(SQLModel, table=True):
     polls: int = 0
     poll_failures: int = 0
     """Failed polls in a row."""
+    unknown_answers: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    """How often the provider has said that it does not know the job, since it last knew it."""
+    unknown_since: datetime | None = _moment()
+    """When it said so first."""
     intended_at: datetime | None = _moment()
     submitted_at: datetime | None = _moment()
     polled_at: datetime | None = _moment()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, literal, or_
+from sqlalchemy import ColumnElement, and_, func, literal, or_
 from sqlmodel import Session, col, select
 
 from video_assets.catalog.models import (
@@ -101,19 +101,86 @@ def media_of(session: Session, generation_id: str, *, state: MediaState | None =
     return session.exec(statement.order_by(col(MediaFile.role), col(MediaFile.key))).all()
 
 
-def generations_to_submit(session: Session, *, limit: int) -> Sequence[Generation]:
-    """Queued generations, oldest first."""
-    statement = select(Generation).where(
-        Generation.status == GenerationStatus.QUEUED, col(Generation.cancel_requested_at).is_(None)
+def generations_to_submit(
+    session: Session, *, limit: int, provider: str | None = None, interrupted: bool = False
+) -> Sequence[Generation]:
+    """Generations with a job that is still to be sent, oldest first.
+
+    Also those of which other versions are at the provider already. ``interrupted`` keeps only those with a
+    submission that did not come to its end, cancelled ones too: whether it was taken has to be cleared up.
+    """
+    wanted = [JobStatus.INTENDED] if interrupted else [JobStatus.PLANNED, JobStatus.INTENDED]
+    unsent = select(ProviderJob.id).where(
+        ProviderJob.generation_id == Generation.id, col(ProviderJob.status).in_(wanted)
     )
+    statement = select(Generation).where(
+        col(Generation.status).in_([GenerationStatus.QUEUED, GenerationStatus.PROCESSING]), unsent.exists()
+    )
+    if provider is not None:
+        statement = statement.where(Generation.provider == provider)
     return session.exec(statement.order_by(col(Generation.created_at)).limit(limit)).all()
 
 
+def providers_to_submit_to(session: Session) -> Sequence[str]:
+    """Names of the providers for which a job is still to be sent."""
+    statement = select(ProviderJob.provider).where(
+        col(ProviderJob.status).in_([JobStatus.PLANNED, JobStatus.INTENDED])
+    )
+    return sorted(session.exec(statement.distinct()).all())
+
+
+def jobs_under_way(session: Session, provider: str) -> int:
+    """How many jobs a provider has in hand for us, those included whose submission is going on."""
+    statement = select(func.count()).where(
+        col(ProviderJob.status).in_([JobStatus.INTENDED, JobStatus.QUEUED, JobStatus.RUNNING]),
+        ProviderJob.provider == provider,
+    )
+    return session.exec(statement).one()
+
+
+def count_jobs(session: Session, generation_id: str, *statuses: JobStatus) -> int:
+    """How many jobs of a generation have one of ``statuses``, older tries included."""
+    statement = select(func.count()).where(
+        ProviderJob.generation_id == generation_id, col(ProviderJob.status).in_(statuses)
+    )
+    return session.exec(statement).one()
+
+
+def answers_since(
+    session: Session, provider: str, *, known_since: datetime, unknown_since: datetime, apart_from: str
+) -> tuple[int, int]:
+    """How many jobs a provider knew when it was last asked about them, and how many it did not.
+
+    What it knew counts from ``known_since`` on. What it did not know counts while it is followed, and from
+    ``unknown_since`` on when it is finished; a job that was given up does not: that it is unknown is no news.
+    """
+    unknown = col(ProviderJob.unknown_since).is_not(None)
+    asked = col(ProviderJob.polled_at)
+    others = and_(col(ProviderJob.provider) == provider, col(ProviderJob.id) != apart_from)
+    at_provider = col(ProviderJob.status).in_([JobStatus.QUEUED, JobStatus.RUNNING])
+
+    def count(*conditions: ColumnElement[bool]) -> int:
+        return session.exec(select(func.count()).select_from(ProviderJob).where(others, *conditions)).one()
+
+    known = count(asked >= known_since, ~unknown, col(ProviderJob.poll_failures) == 0)
+    finished = col(ProviderJob.status) == JobStatus.SUCCEEDED
+    return known, count(at_provider, unknown) + count(asked >= unknown_since, finished, unknown)
+
+
 def jobs_due(session: Session, *, now: datetime, limit: int) -> Sequence[ProviderJob]:
-    """Jobs at the provider whose next poll is due, the longest overdue first."""
+    """Jobs at the provider whose next poll is due, the longest overdue first.
+
+    A job that was given up is due only when it says when it is to be asked about again.
+    """
+    at_provider = col(ProviderJob.status).in_([JobStatus.QUEUED, JobStatus.RUNNING])
     statement = select(ProviderJob).where(
-        col(ProviderJob.status).in_([JobStatus.QUEUED, JobStatus.RUNNING]),
-        or_(col(ProviderJob.next_poll_at).is_(None), col(ProviderJob.next_poll_at) <= now),
+        or_(
+            and_(at_provider, col(ProviderJob.next_poll_at).is_(None)),
+            and_(
+                or_(at_provider, col(ProviderJob.status) == JobStatus.GIVEN_UP),
+                col(ProviderJob.next_poll_at) <= now,
+            ),
+        )
     )
     return session.exec(statement.order_by(col(ProviderJob.next_poll_at).nulls_first()).limit(limit)).all()
 

@@ -40,8 +40,8 @@ def retry(
 ) -> None:
     """Try again what ended badly, or at once what waits for its next attempt.
 
-    Lost files are asked of the provider once more, free of charge. Failed jobs are sent again. What may be paid
-    twice needs --resubmit.
+    Lost files, and jobs that were given up, are asked of the provider once more, free of charge. Failed jobs are
+    sent again. What may be paid twice needs --resubmit.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def retry(
       video-assets retry video-1763690000000-a1b2c3 --resubmit
     """
     row = retry_generation(open_catalog(get_settings()), generation_id, resubmit=resubmit)
-    _tell(row, f"{row.id} is {row.status} again; see it with `video-assets watch {row.id}`.", as_json=as_json)
+    _tell(row, f"{row.id} is {row.status}; see it with `video-assets watch {row.id}`.", as_json=as_json)
 
 
 def cancel(generation_id: GenerationId, as_json: JsonOption = False) -> None:

@@ -91,7 +91,9 @@ def show(as_json: JsonOption = False) -> None:
         return
     made = table("setting", "value", "from")
     for line in lines:
-        value = "—" if line.value is None or line.value == () else line.value
+        value = "—" if line.value in (None, (), {}) else line.value
+        if isinstance(value, dict):
+            value = tuple(f"{name}={one}" for name, one in value.items())
         if isinstance(value, tuple):
             value = ", ".join(str(item) for item in value)
         made.add_row(

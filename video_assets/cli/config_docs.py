@@ -102,11 +102,13 @@ def _type_word(annotation: Any) -> str:
         return " or ".join(_type_word(one) for one in arguments if one is not type(None))
     if origin is tuple:
         return f"comma-separated {_type_word(arguments[0])}s"
+    if origin is dict:
+        return f"comma-separated `name={_type_word(arguments[1])}`"
     raise TypeError(f"no word for the type {annotation!r} of a setting")
 
 
 def _default(value: Any) -> str:
-    if value is None or value == ():
+    if value is None or value in ((), {}):
         return "—"
     if isinstance(value, timedelta):
         return duration_text(value.total_seconds())

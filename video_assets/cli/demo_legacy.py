@@ -80,6 +80,7 @@ def demo_legacy(
             legacy_config=str(home / "legacy.toml"),
             legacy_horizon="PT0S",  # the backfill is the story; the sensor would take the soonest away
             ledger_key=Fernet.generate_key().decode(),
+            unknown_job_patience="PT0S",  # the emulator forgets only what it is told to forget
         )
         supervisor = stack.enter_context(Supervisor(home / "logs", stop_asked=stop_asked))
         try:

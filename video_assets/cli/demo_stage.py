@@ -58,6 +58,7 @@ def demo_settings(home: Path, ports: Ports, emulator: Emulator, **more: str) -> 
             "VIDEO_ASSETS_MEDIA_PORT": str(ports.media),
             "VIDEO_ASSETS_PUBLIC_BASE_URL": f"http://{HOST}:{ports.media}/media",
             "VIDEO_ASSETS_POLL_INTERVAL_SCALE": "0.2",
+            "VIDEO_ASSETS_UNKNOWN_JOB_PATIENCE": "PT10S",  # two seconds at this pace
             **{f"VIDEO_ASSETS_{name.upper()}": value for name, value in more.items()},
         }
     )

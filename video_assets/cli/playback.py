@@ -60,6 +60,9 @@ def _status(view: GenerationView) -> Line:
     generation = view.generation
     word = generation.status
     if word == GenerationStatus.COMPLETED:
+        if generation.error_message:
+            note = f"completed {age_text(generation.completed_at)}; {generation.error_message}"
+            return Line("generation", "warning", note, f"`video-assets retry {generation.id}` asks for it again.")
         return Line("generation", "ok", f"completed {age_text(generation.completed_at)}")
     why = generation.error_message or generation.reason or f"{generation.progress} % done"
     if word.settled:
@@ -84,7 +87,7 @@ def _jobs(view: GenerationView) -> Iterator[Line]:
     for job in view.jobs:
         name = f"job {job.ordinal}.{job.try_number}"
         told = f"{job.status} at {job.provider}" + (f" as {job.task_id}" if job.task_id else "")
-        if job.status in (JobStatus.FAILED, JobStatus.UNCONFIRMED):
+        if job.status in (JobStatus.FAILED, JobStatus.UNCONFIRMED, JobStatus.GIVEN_UP):
             newer = any(other.ordinal == job.ordinal and other.try_number > job.try_number for other in view.jobs)
             remedy = "" if newer else _remedy(view)
             yield Line(name, "warning" if newer else "failed", f"{told}: {job.failure_message or '?'}", remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sqlmodel import Session
 
@@ -19,10 +20,10 @@ from video_assets.catalog import (
 )
 from video_assets.catalog.models import utc_now
 from video_assets.catalog.settling import settle
-from video_assets.catalog.states import move_generation, move_job
+from video_assets.catalog.states import move_job, primary_outputs
 from video_assets.generations.intake import plan_job
-from video_assets.providers.base import Provider, TaskUnknown
-from video_assets.reasons import Reason
+from video_assets.generations.stopping import stop_job
+from video_assets.providers.base import Provider
 
 GetProvider = Callable[[str], Provider]
 
@@ -55,123 +56,144 @@ def cancel_generation(catalog: Catalog, generation_id: str, get_provider: GetPro
             if job.status == JobStatus.PLANNED:
                 move_job(job, JobStatus.CANCELLED)
     for job in jobs:
-        if JobStatus(job.status).at_provider and job.task_id is not None:
-            _cancel_job(catalog, job, get_provider(job.provider))
+        if JobStatus(job.status).at_provider:
+            stop_job(catalog, job, get_provider(job.provider))
     with catalog.write() as session:
         return settle(session, generation_id)
 
 
-def _cancel_job(catalog: Catalog, job: ProviderJob, provider: Provider) -> None:
-    stopped = False
-    note = f"{provider.title} cannot stop a job: it may still be charged, and its output is not kept"
-    if provider.can_cancel and job.task_id is not None:
-        try:
-            stopped = provider.cancel(job.task_id)
-            note = f"{provider.title} was asked to stop {job.task_id}"
-        except TaskUnknown:
-            stopped, note = True, f"{provider.title} no longer knows {job.task_id}"
-        if not stopped:
-            return  # it finished in the meantime: it is followed and stored like any other
-    with catalog.write() as session:
-        row = session.get_one(ProviderJob, job.id, populate_existing=True)
-        if JobStatus(row.status).at_provider:
-            move_job(row, JobStatus.CANCELLED)
-            row.finished_at = utc_now()
-            row.next_poll_at = None
-            row.failure_message = note
-            journal.record(session, "provider_cancelled", note, generation_id=job.generation_id, job_id=job.id)
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What a retry does."""
+
+    again: list[ProviderJob]
+    """Sent once more, as a new try."""
+    asked: list[ProviderJob]
+    """Asked about once more: free of charge."""
+    renewed: list[Output]
+    """Rescued once more: free of charge."""
+    unconfirmed: list[ProviderJob]
+    """May be at the provider; only a person can say whether to send them once more."""
+
+    def __bool__(self) -> bool:
+        return bool(self.again or self.asked or self.renewed)
+
+
+def what_to_retry(jobs: Sequence[ProviderJob], outputs: Sequence[Output], *, resubmit: bool) -> Retry:
+    """What can be tried again of a settled generation; a pure function. Nothing that is durable is touched.
+
+    ``resubmit`` sends again what may be paid twice: what is unconfirmed, what was given up, and what delivered
+    nothing or files that are lost.
+    """
+    newest = {job.ordinal: job for job in sorted(jobs, key=lambda job: job.try_number)}
+    primary = primary_outputs(outputs)
+    delivered = {output.job_id for output in primary}
+    spoilt = {output.job_id for output in primary if output.state == MediaState.LOST}
+    found = Retry([], [], [], [])
+    for job in newest.values():
+        status = JobStatus(job.status)
+        paid = status is JobStatus.SUCCEEDED and (job.id in spoilt or job.id not in delivered)
+        free_of_doubt = status in (JobStatus.FAILED, JobStatus.CANCELLED)
+        doubtful = status in (JobStatus.GIVEN_UP, JobStatus.UNCONFIRMED)
+        if free_of_doubt or (resubmit and (doubtful or paid)):
+            found.again.append(job)
+        elif status is JobStatus.GIVEN_UP:
+            found.asked.append(job)
+        elif status is JobStatus.UNCONFIRMED:
+            found.unconfirmed.append(job)
+    rescued = {job.id for job in newest.values()} - {job.id for job in found.again}
+    found.renewed.extend(o for o in outputs if o.state == MediaState.LOST and o.job_id in rescued)
+    return found
 
 
 def retry_generation(catalog: Catalog, generation_id: str, *, resubmit: bool = False) -> Generation:
     """Try again what ended badly, or at once what waits for its next attempt.
 
-    Lost outputs are rescued again (free of charge: the provider is asked for a fresh link). Failed or cancelled
-    jobs are planned again. Where that might be paid twice (an unconfirmed submission, or a job that delivered)
-    ``resubmit`` must be given. Raises NotPossible, GenerationNotFound.
+    Lost outputs are rescued again, and a job that was given up is asked about again (free of charge). Failed or
+    cancelled jobs are planned again. Where that might be paid twice (an unconfirmed submission, a job that was
+    given up or delivered) ``resubmit`` must be given. A cancellation that has not taken effect is taken back.
+    Raises NotPossible, GenerationNotFound.
     """
     with catalog.write() as session:
         generation = queries.get_generation(session, generation_id, lock=True)
-        status = GenerationStatus(generation.status)
-        if status is GenerationStatus.COMPLETED:
-            raise NotPossible(f"{generation_id} is completed: every video is durable, nothing to retry")
         now = utc_now()
         outputs = queries.outputs_of(session, generation_id)
         jobs = queries.jobs_of(session, generation_id)
-        if not status.settled:
+        if not GenerationStatus(generation.status).settled:
             for output in outputs:
                 if output.state == MediaState.PENDING:
                     output.next_attempt_at = now
             for job in jobs:
                 if JobStatus(job.status).at_provider:
                     job.next_poll_at = now
-            generation.queued_at = now
         else:
-            _revive(session, generation, resubmit=resubmit)
+            _revive(session, generation, _possible(generation, jobs, outputs, resubmit=resubmit))
+        generation.cancel_requested_at = None
+        generation.queued_at = now
         generation.attempt += 1
-        generation.updated_at = now
         journal.record(session, "retried", "retry requested", generation_id=generation_id)
-        return generation
+        return settle(session, generation_id)
 
 
 def revive_outputs(catalog: Catalog, generation_id: str) -> int:
-    """Give every lost output of a generation another chance, free of charge; returns how many.
+    """Give what was lost or given up of a generation another chance, free of charge; returns how many.
 
-    The provider is asked for a fresh link; no job is submitted. Does nothing for a completed generation.
+    The provider is asked for a fresh link, or about the job; no job is submitted.
     """
     with catalog.write() as session:
         generation = queries.get_generation(session, generation_id, lock=True)
-        if GenerationStatus(generation.status) not in (GenerationStatus.EXPIRED, GenerationStatus.FAILED):
+        if GenerationStatus(generation.status) not in (
+            GenerationStatus.EXPIRED,
+            GenerationStatus.FAILED,
+            GenerationStatus.COMPLETED,
+        ):
             return 0
-        lost = [o for o in queries.outputs_of(session, generation_id) if o.state == MediaState.LOST]
-        _renew(lost)
-        if lost:
-            move_generation(generation, GenerationStatus.STORING)
-            journal.record(session, "retried", "lost outputs are tried again", generation_id=generation_id)
-        return len(lost)
+        jobs, outputs = queries.jobs_of(session, generation_id), queries.outputs_of(session, generation_id)
+        possible = what_to_retry(jobs, outputs, resubmit=False)
+        free = Retry([], possible.asked, possible.renewed, [])
+        if free:
+            _revive(session, generation, free)
+            journal.record(session, "retried", "what was lost is tried again", generation_id=generation_id)
+            settle(session, generation_id)
+        return len(free.asked) + len(free.renewed)
 
 
-def _renew(lost: Sequence[Output]) -> None:
+def _possible(
+    generation: Generation, jobs: Sequence[ProviderJob], outputs: Sequence[Output], *, resubmit: bool
+) -> Retry:
+    """What to retry. Raises NotPossible, saying what else could be done."""
+    found = what_to_retry(jobs, outputs, resubmit=resubmit)
+    if found.unconfirmed:
+        raise NotPossible(
+            f"{found.unconfirmed[0].id} may already be at the provider. Look at its dashboard; add --resubmit to "
+            "send it once more and accept a second charge"
+        )
+    if found:
+        return found
+    if generation.status == GenerationStatus.COMPLETED:
+        raise NotPossible(f"{generation.id} is completed: every video is durable, nothing to retry")
+    more = what_to_retry(jobs, outputs, resubmit=True)
+    hint = ". Add --resubmit to have it generated once more and accept a second charge" if more else ""
+    raise NotPossible(f"{generation.id} has nothing that could be tried again free of charge{hint}")
+
+
+def _revive(session: Session, generation: Generation, retry: Retry) -> None:
     now = utc_now()
-    for output in lost:
+    for output in retry.renewed:
         output.state = MediaState.PENDING
         output.attempts = 0
         output.next_attempt_at = now
         output.reason = output.message = None
         output.updated_at = now
-
-
-def _revive(session: Session, generation: Generation, *, resubmit: bool) -> None:
-    now = utc_now()
-    jobs = queries.jobs_of(session, generation.id)
-    outputs = queries.outputs_of(session, generation.id)
-    lost = [output for output in outputs if output.state == MediaState.LOST]
-    newest = {job.ordinal: job for job in sorted(jobs, key=lambda job: job.try_number)}
-    again: list[ProviderJob] = []
-    for job in newest.values():
-        if job.status == JobStatus.UNCONFIRMED:
-            if not resubmit:
-                raise NotPossible(
-                    f"{job.id} may already be at the provider. Look at its dashboard; add --resubmit to send it "
-                    "once more and accept a second charge"
-                )
-            again.append(job)
-        elif job.failure_code == Reason.SOURCE_GONE and not resubmit:
-            raise NotPossible(
-                f"{job.id} was made, and its output was gone before it could be saved. Add --resubmit to have it "
-                "made once more and accept a second charge"
-            )
-        elif job.status in (JobStatus.FAILED, JobStatus.CANCELLED) or (
-            resubmit and any(output.job_id == job.id for output in lost)
-        ):
-            again.append(job)
-    for job in again:
+    for job in retry.asked:
+        # How long it is unknown is kept: one more such answer confirms it, any other brings the job back.
+        move_job(job, JobStatus.RUNNING)
+        if job.deadline_at is not None:
+            job.deadline_at = max(job.deadline_at, now + (job.deadline_at - (job.submitted_at or job.created_at)))
+        job.next_poll_at = now
+        job.finished_at = job.failure_code = job.failure_message = None
+        job.poll_failures = 0
+    for job in retry.again:
+        job.next_poll_at = None
         session.add(plan_job(generation, job.ordinal, job.try_number + 1))
-    renewed = [output for output in lost if output.job_id not in {job.id for job in again}]
-    _renew(renewed)
-    if not again and not renewed:
-        raise NotPossible(f"{generation.id} has nothing that could be tried again")
-    generation.cancel_requested_at = None
-    generation.queued_at = now
     generation.retired_at = None
-    generation.reason = generation.error_message = None
-    move_generation(generation, GenerationStatus.QUEUED if again else GenerationStatus.STORING)

@@ -15,10 +15,21 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from video_assets.catalog import Catalog, JobStatus, MediaState, Output, ProviderJob, journal, queries
+from video_assets.catalog import (
+    Catalog,
+    GenerationStatus,
+    JobStatus,
+    MediaState,
+    Output,
+    ProviderJob,
+    journal,
+    queries,
+)
 from video_assets.catalog.models import utc_now
 from video_assets.catalog.settling import settle
 from video_assets.catalog.states import move_job
+from video_assets.generations import unknown
+from video_assets.generations.stopping import stop_job
 from video_assets.providers.base import (
     JobSnapshot,
     JobState,
@@ -109,28 +120,34 @@ def poll_job(catalog: Catalog, job_id: str, get_provider: GetProvider, settings:
     """Ask about one job and commit the answer. A provider that cannot be asked is an outcome, not an error."""
     with catalog.read() as session:
         job = session.get_one(ProviderJob, job_id)
-    if job.task_id is None or not JobStatus(job.status).at_provider:
+        cancelled = queries.get_generation(session, job.generation_id).cancel_requested_at is not None
+    if job.task_id is None or not _is_askable(job):
         return PollOutcome(job_id, job.generation_id, JobStatus(job.status))
     snapshot: JobSnapshot | None = None
     error: ProviderError | None = None
-    provider = get_provider(job.provider)
+    provider: Provider | None = None
+    before = (job.status, job.progress)
+    trouble_changed = False
     try:
-        snapshot = provider.poll(job.task_id)
+        provider = get_provider(job.provider)
+        # Cancelled while the submission was on its way, or by a process that died before it could pass it on.
+        if not (cancelled and stop_job(catalog, job, provider)):
+            snapshot = provider.poll(job.task_id)
     except ProviderError as exc:
         error = exc
     with catalog.write() as session:
         job = session.get_one(ProviderJob, job_id, with_for_update=True, populate_existing=True)
-        if not JobStatus(job.status).at_provider:
-            return PollOutcome(job_id, job.generation_id, JobStatus(job.status))
-        before = (job.status, job.progress)
-        now = utc_now()
-        if snapshot is not None:
-            record_snapshot(session, job, snapshot, provider, settings, now=now)
-        elif error is not None:
-            _record_failed_poll(session, job, error, now=now)
-        _give_up_past_deadline(session, job, now=now)
+        if _is_askable(job):
+            now = utc_now()
+            answered = job.poll_failures == 0
+            if snapshot is not None and provider is not None:
+                record_snapshot(session, job, snapshot, provider, settings, now=now)
+            elif error is not None:
+                _record_failed_poll(session, job, error, settings, now=now)
+            _give_up_past_deadline(session, job, now=now)
+            trouble_changed = answered != (job.poll_failures == 0)
         changed = (job.status, job.progress) != before
-        if changed:
+        if changed or trouble_changed:
             settle(session, job.generation_id)
         return PollOutcome(
             job_id,
@@ -138,8 +155,15 @@ def poll_job(catalog: Catalog, job_id: str, get_provider: GetProvider, settings:
             JobStatus(job.status),
             job.progress,
             changed,
-            str(error) if error is not None else None,
+            (job.failure_message or str(error)) if error is not None else None,
         )
+
+
+def _is_askable(job: ProviderJob) -> bool:
+    """A job at the provider, or one that was given up and is to be asked about again."""
+    return JobStatus(job.status).at_provider or (
+        job.status == JobStatus.GIVEN_UP and job.next_poll_at is not None
+    )
 
 
 def record_snapshot(
@@ -152,6 +176,16 @@ def record_snapshot(
     now: datetime,
 ) -> None:
     """Write what the provider said into the job's row and the rows of its outputs."""
+    if job.status == JobStatus.GIVEN_UP:
+        move_job(job, JobStatus.RUNNING)
+        journal.record(
+            session,
+            "found_again",
+            f"{provider.title} knows {job.task_id} after all",
+            generation_id=job.generation_id,
+            job_id=job.id,
+        )
+        settle(session, job.generation_id)
     status = JobStatus(snapshot.state.value)
     if JobStatus(job.status) != status:
         move_job(job, status)
@@ -170,8 +204,8 @@ def record_snapshot(
     job.failure_message = redact(snapshot.failure_message) if snapshot.failure_message else None
     job.failure_retryable = snapshot.failure_retryable
     job.polled_at = now
-    job.poll_failures = 0
     job.updated_at = now
+    unknown.forget(job)
     if snapshot.state.settled:
         job.finished_at = job.finished_at or now
         job.next_poll_at = None
@@ -194,12 +228,15 @@ def record_outputs(
     ``Output.index`` counts over the whole generation: version ``v`` of ``n`` versions owns v, v+n, v+2n …
     """
     session.flush()
-    versions = queries.get_generation(session, job.generation_id).versions
+    generation = queries.get_generation(session, job.generation_id)
+    versions = generation.versions
     rows = []
     for item in offered:
         output_id = f"{job.id}.{item.kind}.{item.index}"
         row = session.get(Output, output_id, populate_existing=True)
         if row is None:
+            if generation.status == GenerationStatus.COMPLETED:
+                continue  # an afterthought of the provider; what was asked for is durable
             row = Output(
                 id=output_id,
                 generation_id=job.generation_id,
@@ -229,36 +266,50 @@ def _set_link(row: Output, item: OfferedOutput, *, finished_at: datetime, now: d
     row.updated_at = now
 
 
-def _record_failed_poll(session: Session, job: ProviderJob, error: ProviderError, *, now: datetime) -> None:
-    job.polls += 1
-    job.polled_at = now
-    job.poll_failures += 1
-    job.updated_at = now
-    if isinstance(error, TaskUnknown):
-        move_job(job, JobStatus.FAILED)
-        job.failure_code = str(error.reason)
-        job.failure_message = str(error)
-        job.finished_at = now
-        job.next_poll_at = None
-        journal.record(session, "provider_failed", str(error), generation_id=job.generation_id, job_id=job.id)
+def _record_failed_poll(
+    session: Session, job: ProviderJob, error: ProviderError, settings: Settings, *, now: datetime
+) -> None:
+    if job.status == JobStatus.GIVEN_UP:
+        # Asked about ever again until its deadline, at leisure: a provider may find what it had mislaid.
+        job.polls += 1
+        job.polled_at = now
+        again = now + max(error.retry_after or timedelta(), unknown.patience(settings))
+        job.next_poll_at = again if job.deadline_at is not None and again < job.deadline_at else None
         return
-    policy = RETRY_POLICIES[Reason.PROVIDER_ERROR]
-    pause = error.retry_after or policy.wait_after(job.poll_failures) or policy.longest_wait
-    job.next_poll_at = now + pause
-    job.failure_message = str(error)
+    if isinstance(error, TaskUnknown):
+        believed = unknown.note(session, job, error, settings, now=now)
+        job.next_poll_at = now + (error.retry_after or unknown.pause_after(job.unknown_answers, settings))
+        if believed:
+            _give_up(session, job, Reason.SOURCE_GONE, job.failure_message or str(error), now=now)
+            job.next_poll_at = now + unknown.patience(settings)
+            return
+    else:
+        job.polls += 1
+        job.polled_at = job.updated_at = now
+        job.poll_failures += 1
+        job.failure_message = str(error)
+        policy = RETRY_POLICIES[Reason.PROVIDER_ERROR]
+        job.next_poll_at = now + (
+            error.retry_after or policy.wait_after(job.poll_failures) or policy.longest_wait
+        )
     if job.poll_failures == 1:
-        journal.record(session, "poll_failed", str(error), generation_id=job.generation_id, job_id=job.id)
+        message = job.failure_message or str(error)
+        journal.record(session, "poll_failed", message, generation_id=job.generation_id, job_id=job.id)
 
 
 def _give_up_past_deadline(session: Session, job: ProviderJob, *, now: datetime) -> None:
     if job.deadline_at is None or now < job.deadline_at or not JobStatus(job.status).at_provider:
         return
-    move_job(job, JobStatus.FAILED)
     waited = timedelta(seconds=round((now - (job.submitted_at or job.created_at)).total_seconds()))
-    job.failure_code = str(Reason.PROVIDER_ERROR)
-    job.failure_message = f"still {job.raw_status or 'unsettled'} after {waited}: given up"
+    last = f" (the last answer: {job.failure_message})" if job.poll_failures and job.failure_message else ""
+    message = f"still {job.raw_status or 'unsettled'} after {waited}: given up{last}"
+    _give_up(session, job, Reason.PROVIDER_ERROR, message, now=now)
+
+
+def _give_up(session: Session, job: ProviderJob, reason: Reason, message: str, *, now: datetime) -> None:
+    move_job(job, JobStatus.GIVEN_UP)
+    job.failure_code = str(reason)
+    job.failure_message = message
     job.finished_at = now
     job.next_poll_at = None
-    journal.record(
-        session, "provider_failed", job.failure_message, generation_id=job.generation_id, job_id=job.id
-    )
+    journal.record(session, "given_up", message, generation_id=job.generation_id, job_id=job.id)

@@ -24,7 +24,9 @@ from video_assets.catalog import (
 from video_assets.catalog.models import utc_now
 from video_assets.catalog.settling import settle
 from video_assets.catalog.states import move_job
+from video_assets.generations import capacity
 from video_assets.generations.following import record_snapshot
+from video_assets.generations.stopping import stop_job
 from video_assets.providers.base import (
     GenerationSpec,
     JobSnapshot,
@@ -51,6 +53,10 @@ class SubmissionDelayed(Exception):
         self.retry_after = retry_after
 
 
+class NoFreePlace(SubmissionDelayed):
+    """The provider has as many jobs under way as it may."""
+
+
 @dataclass(slots=True)
 class Submission:
     """What one call did."""
@@ -72,14 +78,16 @@ def submit_generation(
 ) -> Submission:
     """Send every planned job of a generation, once each.
 
-    Safe to call again at any time, from several processes. Raises GenerationNotFound, SubmissionDelayed,
-    or the provider's KeyRefused; a refused request is recorded as the job's failure and does not raise.
+    Safe to call again at any time, from several processes. Raises GenerationNotFound, SubmissionDelayed (unless
+    other versions are at the provider already and this one only waits for a free place), or the provider's
+    KeyRefused; a refused request is recorded as the job's failure and does not raise.
     """
     with catalog.read() as session:
         generation = queries.get_generation(session, generation_id)
         jobs = queries.jobs_of(session, generation_id)
     result = Submission(generation)
     delayed: ProviderError | None = None
+    waiting: NoFreePlace | None = None
     for job in jobs:
         if job.status not in (JobStatus.PLANNED, JobStatus.INTENDED):
             result.skipped.append(job.id)
@@ -89,8 +97,13 @@ def submit_generation(
                 result.submitted.append(job.id)
         except ProviderError as exc:
             delayed = exc
+        except NoFreePlace as exc:
+            waiting = exc
+            break
     with catalog.write() as session:
         result.generation = settle(session, generation_id, run_id=run_id)
+        if waiting is not None:
+            result.generation.error_message = str(waiting)
         if delayed is not None and not GenerationStatus(result.generation.status).settled:
             result.generation.reason = str(delayed.reason)
             result.generation.error_message = str(delayed)
@@ -99,6 +112,8 @@ def submit_generation(
         if waits and not GenerationStatus(result.generation.status).settled:
             raise SubmissionDelayed(str(delayed), retry_after=delayed.retry_after)
         raise delayed
+    if waiting is not None and result.generation.status == GenerationStatus.QUEUED:
+        raise waiting
     return result
 
 
@@ -141,6 +156,8 @@ def _submit_claimed(
         if not interrupted:
             if job.status != JobStatus.PLANNED:
                 return False
+            if capacity.free_places(session, provider, settings) == 0:
+                raise NoFreePlace(capacity.why_it_waits(provider, settings))
             move_job(job, JobStatus.INTENDED)
             job.intended_at = utc_now()
             job.submit_attempts += 1
@@ -182,6 +199,12 @@ def _submit_claimed(
             job_id=job_id,
             run_id=run_id,
         )
+        cancelled = queries.get_generation(session, generation.id).cancel_requested_at is not None
+    if cancelled and JobStatus(job.status).at_provider:
+        try:
+            stop_job(catalog, job, provider)
+        except ProviderError as exc:
+            log.warning("%s was cancelled while it was submitted, and is to be stopped yet: %s", job_id, exc)
     return True
 
 

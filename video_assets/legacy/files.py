@@ -18,15 +18,19 @@ from sqlmodel import Session, col, select
 from video_assets.catalog import Catalog, MediaState, journal
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
+from video_assets.generations import unknown
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.resurrection import GetProvider, fresh_link, wanted_file
 from video_assets.legacy.scanning import BLOB_SCHEME, FOLDER_SCHEME
+from video_assets.providers.base import ProviderError, TaskUnknown
 from video_assets.reasons import Reason
+from video_assets.settings import Settings
 from video_assets.storage.durable import DurableStorage
 from video_assets.storage.keys import safe_segment, validate_key
 from video_assets.transfer.cargo import (
     MEDIA_KINDS,
     LinkGone,
+    LinkUnavailable,
     Observer,
     Outcome,
     RescueFailed,
@@ -38,7 +42,8 @@ from video_assets.transfer.cargo import (
 from video_assets.transfer.expectation import Asked, path_of
 from video_assets.transfer.failures import DownloadFailed
 from video_assets.transfer.kept_files import KeepLimits
-from video_assets.transfer.links import Fetcher, fetch_by_link, from_download
+from video_assets.transfer.keyed import HeaderFetcher, Keyed
+from video_assets.transfer.links import fetch_by_link, from_download
 from video_assets.transfer.orders import Download
 from video_assets.transfer.saga import Saga
 from video_assets.transfer.staging import stage
@@ -46,6 +51,9 @@ from video_assets.urls import redact
 
 OpenLocal = Callable[[LegacyFile], Iterable[bytes] | None]
 """The bytes of a file that is not fetched by a link (a BLOB, a file on disk); None for one that is."""
+
+UNKNOWN = "unknown_to_provider"
+"""Under this name a file's evidence keeps since when, and how often, its provider has not known the job."""
 
 FINDINGS_AT_ONCE = 1000
 """How many findings one transaction settles: a file may stand in a million rows."""
@@ -57,9 +65,10 @@ class LegacyRescuer:
 
     catalog: Catalog
     storage: DurableStorage
-    downloader: Fetcher
+    downloader: HeaderFetcher
     spool: Path
     get_provider: GetProvider
+    settings: Settings
     concurrency: int = 8
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
@@ -68,6 +77,8 @@ class LegacyRescuer:
     keep: KeepLimits = field(default_factory=KeepLimits)
     most_bytes: int = 5 * 1024**3
     """Largest file that is taken from a BLOB or a folder."""
+    answered: dict[str, datetime] = field(default_factory=dict, repr=False)
+    """When each provider was last seen to know one of the jobs, by this rescuer."""
 
     def rescue(
         self,
@@ -161,6 +172,7 @@ class _LegacyCargo:
         self._tools = tools
         self._open_local = open_local
         self._brought = brought
+        self._needs_provider_key = False
 
     @property
     def kind(self) -> str:
@@ -195,7 +207,7 @@ class _LegacyCargo:
         try:
             blocks = self._open_local(self.row) if self._open_local is not None else None
             if blocks is None:
-                return fetch_by_link(self, self._tools.downloader, folder, saw)
+                return fetch_by_link(self, Keyed(self._tools.downloader, self._headers), folder, saw)
             return stage(blocks, folder, asked=self._asked(), max_bytes=self._tools.most_bytes)
         except DownloadFailed as failure:
             raise from_download(failure) from None
@@ -215,7 +227,12 @@ class _LegacyCargo:
         """Ask the provider by job id and write the fresh link into the row. Raises LinkGone, LinkUnavailable."""
         with self._tools.catalog.read() as session:
             wanted = wanted_file(session, self.row)
-        fresh = fresh_link(wanted, self._tools.get_provider)
+        try:
+            fresh = fresh_link(wanted, self._tools.get_provider)
+        except TaskUnknown as exc:
+            raise self._unknown(exc) from None
+        self._needs_provider_key = fresh.needs_provider_key
+        self._tools.answered[wanted.provider or ""] = utc_now()
         with self._tools.catalog.write() as session:
             row = session.get_one(LegacyFile, self.id, populate_existing=True)
             if row.state != MediaState.PENDING:
@@ -223,6 +240,7 @@ class _LegacyCargo:
             row.temporary_url = self.row.temporary_url = fresh.url
             row.deadline_at = self.row.deadline_at = fresh.deadline_at
             row.refreshes += 1
+            row.evidence = {name: value for name, value in row.evidence.items() if name != UNKNOWN}
             row.updated_at = utc_now()
             self._note(
                 session,
@@ -230,6 +248,35 @@ class _LegacyCargo:
                 f"{row.provider} gave a fresh link for {fresh.task_id} (matched by {fresh.matched_by})",
                 None,
             )
+
+    def _headers(self, url: str) -> Mapping[str, str]:
+        if not self._needs_provider_key or self.row.provider is None:
+            return {}
+        try:
+            return self._tools.get_provider(self.row.provider).download_headers(url)
+        except ProviderError as exc:
+            raise RescueFailed(Reason.PROVIDER_ERROR, str(exc)) from None
+
+    def _unknown(self, error: TaskUnknown) -> LinkGone | LinkUnavailable:
+        """Note that the provider does not know the job: gone when it has said so for some time."""
+        now = utc_now()
+        with self._tools.catalog.write() as session:
+            row = session.get_one(LegacyFile, self.id, populate_existing=True)
+            before = row.evidence.get(UNKNOWN) or {"since": now.isoformat(), "answers": 0}
+            since, answers = datetime.fromisoformat(before["since"]), before["answers"] + 1
+            row.evidence = {**row.evidence, UNKNOWN: {"since": since.isoformat(), "answers": answers}}
+            row.updated_at = now
+        heard = self._tools.answered.get(row.provider or "")
+        witness = heard is not None and heard >= since
+        if unknown.lasts(answers, since, now, self._tools.settings, witness=witness):
+            return LinkGone(f"{row.provider} no longer knows {row.task_id}: {error}")
+        doubt = (
+            "" if witness else "; it has known none of the jobs asked about: is the key that of their account?"
+        )
+        return LinkUnavailable(
+            f"{error}, said {answers} times{doubt}",
+            retry_after=unknown.pause_after(answers, self._tools.settings),
+        )
 
     def journal(self, session: Session, download: Download, bucket: str, run_id: str | None) -> tuple[str, bool]:
         row = session.get_one(LegacyFile, self.id, populate_existing=True)

@@ -40,6 +40,7 @@ class FreshLink:
     task_id: str
     matched_by: str
     """How it was told from the job's other outputs: ``fingerprint``, ``name``, ``only one`` or ``position``."""
+    needs_provider_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ def askable(get_provider: GetProvider) -> tuple[str, ...]:
 def fresh_link(wanted: Wanted, get_provider: GetProvider) -> FreshLink:
     """Ask the provider again.
 
-    Raises LinkGone when there will never be one (no job id, no such provider, the job or its output is gone, or
-    nothing tells which of several outputs it was), and LinkUnavailable when the provider cannot be asked now.
+    Raises LinkGone when there will never be one (no job id, no such provider, the output is gone, or nothing
+    tells which of several outputs it was), LinkUnavailable when the provider cannot be asked now, and TaskUnknown
+    when it does not know the job, which has to be said more than once before it is believed.
     """
     if wanted.provider is None or wanted.task_id is None:
         raise LinkGone("the row names no job that a provider could be asked about")
@@ -89,8 +91,8 @@ def fresh_link(wanted: Wanted, get_provider: GetProvider) -> FreshLink:
         raise LinkGone(f"{provider.title} hands out each link once only")
     try:
         snapshot = provider.poll(wanted.task_id)
-    except TaskUnknown as exc:
-        raise LinkGone(f"{provider.title} no longer knows {wanted.task_id}: {exc}") from None
+    except TaskUnknown:
+        raise
     except ProviderError as exc:
         raise LinkUnavailable(str(exc), retry_after=exc.retry_after) from None
     offered, matched_by = _match(wanted, provider, snapshot)
@@ -98,7 +100,7 @@ def fresh_link(wanted: Wanted, get_provider: GetProvider) -> FreshLink:
     deadline = found.expires_at
     if deadline is None and offered.lifetime is not None:
         deadline = utc_now() + offered.lifetime
-    return FreshLink(offered.url, deadline, wanted.task_id, matched_by)
+    return FreshLink(offered.url, deadline, wanted.task_id, matched_by, offered.needs_provider_key)
 
 
 def _match(wanted: Wanted, provider: Provider, snapshot: JobSnapshot) -> tuple[OfferedOutput, str]:

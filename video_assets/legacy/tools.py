@@ -64,6 +64,7 @@ def open_rescuer(services: Tools, observer: Observer | None = None) -> Iterator[
             most_bytes=settings.max_download_bytes,
             require_playable=settings.require_playable,
             keep=KeepLimits.from_settings(settings),
+            settings=settings,
         )
 
 

@@ -44,9 +44,9 @@ def window(age: timedelta) -> int:
     return int(math.log2(1 + max(age, timedelta()) / FIRST_WINDOW))
 
 
-def submit_key(generation: Generation, now: datetime) -> str:
-    """Run key of a submission: grows with a person's retry, and with time."""
-    return f"submit:{generation.id}:{generation.attempt}:{window(now - generation.queued_at)}"
+def submit_key(generation: Generation, now: datetime, *, unsent: int = 1) -> str:
+    """Run key of a submission: changes with a person's retry, with each version that was sent, and with time."""
+    return f"submit:{generation.id}:{generation.attempt}:{unsent}:{window(now - generation.queued_at)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
-from video_assets.catalog import Output, ProviderJob, journal, queries
+from video_assets.catalog import JobStatus, Output, ProviderJob, journal, queries
 from video_assets.catalog.models import utc_now
+from video_assets.generations.capacity import ready_to_submit
 from video_assets.generations.following import PollOutcome, poll_due_jobs
 from video_assets.pipeline import choices, reports
 from video_assets.pipeline.hosting import rescue_batch
@@ -39,13 +40,14 @@ URGENT = {PRIORITY_TAG: "10"}
 )
 def new_generations(context: dg.SensorEvaluationContext, services: ServicesParam) -> dg.SensorResult:
     now = utc_now()
+    queued = ready_to_submit(services.catalog, services.provider, services.settings, limit=MAX_RUNS_PER_TICK)
     with services.catalog.read() as session:
-        queued = queries.generations_to_submit(session, limit=MAX_RUNS_PER_TICK)
+        unsent = {row.id: queries.count_jobs(session, row.id, JobStatus.PLANNED) for row in queued}
     add_keys(context.instance, [generation.id for generation in queued])
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_key=choices.submit_key(generation, now),
+                run_key=choices.submit_key(generation, now, unsent=unsent[generation.id]),
                 partition_key=generation.id,
                 tags={PROVIDER_TAG: generation.provider},
             )

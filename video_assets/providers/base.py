@@ -62,7 +62,7 @@ class OfferedOutput:
     """Position among outputs of the same kind, from 0."""
     url: str = field(repr=False)
     needs_provider_key: bool = False
-    """True for a content endpoint of the provider that wants its own key."""
+    """True for a content endpoint of the provider that wants its own key; see ``Provider.download_headers``."""
     lifetime: timedelta | None = None
     """The provider's documented lifetime where the URL itself does not tell, counted from completion."""
 
@@ -157,8 +157,9 @@ class Provider(Protocol):
     title: str
     cost_unit: str
     poll_plan: PollPlan
-    max_concurrent_jobs: int
-    """How many jobs an ordinary account may have running; the default of the run tag limit."""
+    max_concurrent_jobs: int | None
+    """How many jobs an ordinary account may have under way before the provider refuses more; None where it takes
+    them and lets them wait by itself. VIDEO_ASSETS_MAX_CONCURRENT_JOBS says otherwise for an account."""
     refreshes: Refreshes
     can_cancel: bool
 
@@ -203,7 +204,14 @@ class Provider(Protocol):
     def cancel(self, task_id: str) -> bool:
         """Ask the provider to stop; True when nothing runs under this id any more. Raises ProviderError.
 
-        Never removes a finished job: its output data would go with it.
+        Never removes a finished job: its output data would go with it. Raises TaskUnknown where all it knows is
+        that the provider does not know the job.
+        """
+
+    def download_headers(self, url: str) -> Mapping[str, str]:
+        """The headers that fetch a file behind the account's key; empty where ``url`` is not the provider's own.
+
+        They hold the key: they belong into one request and nowhere else. Raises KeyRefused.
         """
 
     def check_key(self) -> str:

@@ -108,6 +108,26 @@ class ApiClient:
         reply = self._exchange("GET", path, query=query, pool=self._pool, submitting=False)
         return self._json_of(reply, submitting=False)
 
+    def download_headers(self, url: str) -> dict[str, str]:
+        """The headers that fetch ``url`` with the key, if it is below the base URL; else none at all.
+
+        Scheme, host, port and path have to be those of the base URL: the key goes nowhere else.
+        Raises KeyRefused.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            return {}
+        usual = {"https": 443, "http": 80}
+        there = (parts.scheme, host, port or usual.get(parts.scheme), parts.username)
+        if there != (self._scheme, self._host, self._port or usual[self._scheme], None):
+            return {}
+        if not f"{parts.path}/".startswith(f"{self._base_path}/"):
+            return {}
+        own = {name: value for name, value in self._headers.items() if name not in ("Accept", "User-Agent")}
+        return {**own, "Authorization": self._authorization()}
+
     def delete(self, path: str) -> None:
         """DELETE ``path``; the body of the answer is of no interest. Raises as ``get`` does."""
         reply = self._exchange("DELETE", path, pool=self._pool, submitting=False)

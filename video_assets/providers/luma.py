@@ -62,8 +62,8 @@ class Luma:
     cost_unit = "US cents"
     poll_plan = PollPlan(timedelta(seconds=3), 1.2, timedelta(seconds=20))
     """Luma's own samples ask every three seconds [D]."""
-    max_concurrent_jobs = 10
-    """Concurrent videos of the Build tier [D: rate-limits]."""
+    max_concurrent_jobs: int | None = 10
+    """Concurrent videos of the Build tier [D: rate-limits]; more are refused with 429."""
     refreshes: Refreshes = "by_task"
     can_cancel = False
 
@@ -114,12 +114,16 @@ class Luma:
         ``since`` by the server's clock, and no other job owns it; of several equal ones the nearest to ``since``
         is taken. Raises SubmissionUncertain when a listed generation may or may not be ours (it has no time,
         echoes no request, or differs in a parameter only), and when the listing is too long to read.
+        An account that lists nothing at all, although jobs of ours are in it, is a ProviderError: another host or
+        account answered.
         """
         _, wanted = build_request(spec)
         owned = frozenset(exclude)
         ours: list[tuple[timedelta, JobSnapshot]] = []
         doubtful = 0
+        listed = 0
         for page, clock_ahead in self._listing_back_to(since):
+            listed += len(page)
             earliest = since + clock_ahead - _CLOCK_TOLERANCE
             for entry in page:
                 if reading.task_id(entry.get("id")) in owned:
@@ -132,6 +136,8 @@ class Luma:
                     ours.append((abs(created - since - clock_ahead), parse_task(entry)))
                 elif match is not _Match.OTHER:
                     doubtful += 1
+        if owned and not listed:
+            raise ProviderError("luma lists no generation at all, although it has taken some of ours")
         if ours:
             return min(ours, key=lambda found: found[0])[1]
         if doubtful:
@@ -175,6 +181,10 @@ class Luma:
     def cancel(self, task_id: str) -> bool:
         """Always False and without a call: Luma cannot stop a generation, only remove it from the account."""
         return False
+
+    def download_headers(self, url: str) -> Mapping[str, str]:
+        """The key, for a file of the API itself; its media hosts take none. Raises KeyRefused."""
+        return self._api.download_headers(url)
 
     def check_key(self) -> str:
         """GET /credits and say the balance. Raises KeyRefused, ProviderError."""

@@ -12,6 +12,7 @@ Sources: [S] is runwayml 5.24.0, read in its source; [D] is Runway's own documen
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -84,8 +85,8 @@ class Runway:
     cost_unit = "credits"
     poll_plan = PollPlan(timedelta(seconds=5), 1.2, timedelta(seconds=30))
     """"Not more frequent than once every five seconds for a given task" [S: resources/tasks.py]."""
-    max_concurrent_jobs = 2
-    """The first tier runs one or two at a time; more wait as THROTTLED [D: usage/tiers]."""
+    max_concurrent_jobs: int | None = None
+    """The tiers run 1 to 20 at a time; Runway takes more and lets them wait as THROTTLED [D: usage/tiers]."""
     refreshes: Refreshes = "by_task"
     can_cancel = True
 
@@ -147,17 +148,20 @@ class Runway:
     def cancel(self, task_id: str) -> bool:
         """Stop a task that is not finished; False when it finished or failed first. Raises ProviderError.
 
-        Asks first, because DELETE on a finished task deletes the video. A task that is unknown is as good as
-        cancelled: that is how Runway shows one that was deleted before [S: resources/tasks.py].
+        Asks first, because DELETE on a finished task deletes the video. Raises TaskUnknown for a task that is
+        not known: that is how Runway shows one that was deleted before [S: resources/tasks.py], but also how any
+        other host answers.
         """
-        try:
-            state = self.poll(task_id).state
-            if state.settled:
-                return state is JobState.CANCELLED
+        state = self.poll(task_id).state
+        if state.settled:
+            return state is JobState.CANCELLED
+        with suppress(TaskUnknown):  # known a moment ago: deleted by somebody else in between
             self._api.delete(f"/v1/tasks/{path_segment(task_id)}")
-        except TaskUnknown:
-            return True
         return True
+
+    def download_headers(self, url: str) -> Mapping[str, str]:
+        """The key, for a file of the API itself; its media hosts take none. Raises KeyRefused."""
+        return self._api.download_headers(url)
 
     def check_key(self) -> str:
         """GET /v1/organization and say the balance. Raises KeyRefused, ProviderError."""

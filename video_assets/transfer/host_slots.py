@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,11 +49,19 @@ class SharedDownloader:
         return self._downloader.policy
 
     def fetch(
-        self, url: str, directory: Path, *, expected: str | None = None, expires_at: datetime | None = None
+        self,
+        url: str,
+        directory: Path,
+        *,
+        headers: Mapping[str, str] | None = None,
+        expected: str | None = None,
+        expires_at: datetime | None = None,
     ) -> Download:
         """``Downloader.fetch``, once a slot of the URL's host is free. Raises DownloadFailed, CatalogError."""
         with self._slot(_host(url)):
-            return self._downloader.fetch(url, directory, expected=expected, expires_at=expires_at)
+            return self._downloader.fetch(
+                url, directory, headers=headers, expected=expected, expires_at=expires_at
+            )
 
     @contextmanager
     def _slot(self, host: str) -> Iterator[None]:

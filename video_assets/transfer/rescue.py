@@ -6,15 +6,24 @@ say about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlmodel import Session, col, select
 
-from video_assets.catalog import Catalog, Generation, MediaFile, MediaState, Output, journal, queries
+from video_assets.catalog import (
+    Catalog,
+    Generation,
+    MediaFile,
+    MediaState,
+    Output,
+    ProviderJob,
+    journal,
+    queries,
+)
 from video_assets.catalog.models import utc_now
 from video_assets.catalog.settling import settle
 from video_assets.media.probe import MediaFacts
@@ -35,10 +44,12 @@ from video_assets.transfer.cargo import (
 )
 from video_assets.transfer.download import Download, Downloader
 from video_assets.transfer.kept_files import KeepLimits
+from video_assets.transfer.keyed import Keyed
 from video_assets.transfer.links import Links, fetch_by_link
 from video_assets.transfer.saga import Saga
 
 __all__ = [
+    "Keys",
     "LeaseLost",
     "LinkGone",
     "LinkUnavailable",
@@ -49,6 +60,13 @@ __all__ = [
     "Result",
     "Step",
 ]
+
+
+class Keys(Protocol):
+    """Where the headers for files behind a provider's own key come from."""
+
+    def download_headers(self, provider: str, url: str, /) -> Mapping[str, str]:
+        """The headers for ``url``; empty where it is not the provider's own. Raises LinkUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +93,7 @@ class Rescuer:
     key_template: KeyTemplate
     spool: Path
     links: Links | None = None
+    keys: Keys | None = None
     concurrency: int = 8
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
@@ -170,7 +189,7 @@ class _OutputCargo:
         )
 
     def fetch(self, folder: Path, saw: Callable[[Step], None]) -> Download:
-        return fetch_by_link(self, self._tools.downloader, folder, saw)
+        return fetch_by_link(self, Keyed(self._tools.downloader, self.headers), folder, saw)
 
     def refresh(self) -> None:
         if self._tools.links is None:
@@ -181,6 +200,18 @@ class _OutputCargo:
         self.row.temporary_url = fresh.temporary_url
         self.row.deadline_at = fresh.deadline_at
         self.row.source_redacted = fresh.source_redacted
+        self.row.needs_provider_key = fresh.needs_provider_key
+
+    def headers(self, url: str) -> Mapping[str, str]:
+        """What the output's own provider wants to see with a request for ``url``. Raises RescueFailed."""
+        if not self.row.needs_provider_key or self._tools.keys is None:
+            return {}
+        with self._tools.catalog.read() as session:
+            provider = session.get_one(ProviderJob, self.row.job_id).provider
+        try:
+            return self._tools.keys.download_headers(provider, url)
+        except LinkUnavailable as exc:
+            raise RescueFailed(Reason.PROVIDER_ERROR, str(exc)) from None
 
     def journal(self, session: Session, download: Download, bucket: str, run_id: str | None) -> tuple[str, bool]:
         generation = queries.get_generation(session, self.row.generation_id)
