@@ -129,7 +129,7 @@ def test_two_files_never_share_a_stored_object_and_many_have_none(engine: Engine
 
 
 def test_jobs_that_one_wrong_answer_had_failed_may_be_asked_about_again(engine: Engine) -> None:
-    """``given_up`` is asked about for free; what the provider itself called failed stays so."""
+    """``abandoned`` is asked about for free; what the provider itself called failed stays so."""
     migrations.upgrade(engine, "0004")
     jobs = {
         "forgotten": ("task-1", "source_gone", "runway does not know this task (404)"),
@@ -159,8 +159,8 @@ def test_jobs_that_one_wrong_answer_had_failed_may_be_asked_about_again(engine: 
             return dict(connection.execute(text("SELECT id, status FROM provider_job")).tuples().all())
 
     migrations.upgrade(engine)
-    given_up, failed = "given_up", "failed"
-    assert statuses() == {"forgotten": given_up, "overdue": given_up, "refused": failed, "not sent": failed}
+    abandoned, failed = "abandoned", "failed"
+    assert statuses() == {"forgotten": abandoned, "overdue": abandoned, "refused": failed, "not sent": failed}
     migrations.downgrade(engine, "0004")
     assert set(statuses().values()) == {failed}
 

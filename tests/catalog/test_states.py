@@ -134,9 +134,9 @@ EXAMPLES: list[tuple[GenerationStatus, list[JobStatus], list[tuple[str, MediaSta
     (G.FAILED, [J.SUCCEEDED], [("thumbnail", M.STORED, None)], False),
     # A cancellation that came too late stopped nothing, and hides nothing.
     (G.FAILED, [J.SUCCEEDED], [("thumbnail", M.LOST, Reason.SOURCE_GONE)], True),
-    (G.FAILED, [J.GIVEN_UP], [], False),
-    (G.CANCELLED, [J.GIVEN_UP], [], True),
-    (G.PROCESSING, [J.GIVEN_UP, J.PLANNED], [], False),
+    (G.FAILED, [J.ABANDONED], [], False),
+    (G.CANCELLED, [J.ABANDONED], [], True),
+    (G.PROCESSING, [J.ABANDONED, J.PLANNED], [], False),
     (G.CANCELLED, [J.CANCELLED], [], True),
     (G.CANCELLED, [], [], True),
 ]
@@ -173,7 +173,7 @@ def test_what_an_older_try_lost_does_not_spoil_the_newer_one() -> None:
 
 
 def test_a_job_that_the_provider_forgot_leaves_its_generation_expired() -> None:
-    job = a_job(status=J.GIVEN_UP, failure_code="source_gone", failure_message="forgotten")
+    job = a_job(status=J.ABANDONED, failure_code="source_gone", failure_message="forgotten")
     assert standing([job], []) == Standing(G.EXPIRED, Reason.SOURCE_GONE, "forgotten")
 
 
@@ -272,17 +272,17 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data())
     def something_happens_to_a_job(self, data: st.DataObject) -> None:
         open_jobs = [job for job in _newest(self.jobs) if JOB_TRANSITIONS[job.status]]
-        open_jobs = [job for job in open_jobs if job.status is not J.GIVEN_UP]
+        open_jobs = [job for job in open_jobs if job.status is not J.ABANDONED]
         if not open_jobs or self.generation.status.settled:
             return
         job = data.draw(st.sampled_from(open_jobs))
         self.move(job, JobStatus(data.draw(st.sampled_from(sorted(JOB_TRANSITIONS[job.status])))), data)
 
     @rule(data=st.data())
-    def the_provider_speaks_of_a_job_that_was_given_up(self, data: st.DataObject) -> None:
-        given_up = [job for job in self.jobs if job.status is J.GIVEN_UP]
-        if given_up:
-            job = data.draw(st.sampled_from(given_up))
+    def the_provider_speaks_of_a_job_that_was_abandoned(self, data: st.DataObject) -> None:
+        abandoned = [job for job in self.jobs if job.status is J.ABANDONED]
+        if abandoned:
+            job = data.draw(st.sampled_from(abandoned))
             move_job(job, J.RUNNING)
             self.settle()
             self.move(job, JobStatus(data.draw(st.sampled_from(sorted(JOB_TRANSITIONS[job.status])))), data)
@@ -293,7 +293,7 @@ class Life(RuleBasedStateMachine):
             some = st.sampled_from(["video", "thumbnail", "clip", "gif", "captioned"])
             kinds = data.draw(st.lists(some, unique=True, max_size=3))
             self.outputs += [an_output(job, kind) for kind in kinds]
-        if status is J.GIVEN_UP:
+        if status is J.ABANDONED:
             job.failure_code = data.draw(st.sampled_from([None, "source_gone", "provider_error"]))
         self.settle()
 
@@ -317,7 +317,7 @@ class Life(RuleBasedStateMachine):
                 move_job(job, J.CANCELLED)
             elif job.status.at_provider:
                 # Stopped, finished before it could be stopped, or beyond stopping.
-                move_job(job, data.draw(st.sampled_from([J.CANCELLED, job.status, J.GIVEN_UP])))
+                move_job(job, data.draw(st.sampled_from([J.CANCELLED, job.status, J.ABANDONED])))
         self.settle()
 
     @precondition(lambda self: self.generation.status.settled)

@@ -46,7 +46,7 @@ def test_a_failure_keeps_the_providers_code_and_sentence(world: World) -> None:
     assert world.generation(key).status == GenerationStatus.FAILED
 
 
-def test_a_job_that_never_settles_is_given_up_at_its_deadline(world: World) -> None:
+def test_a_job_that_never_settles_is_abandoned_at_its_deadline(world: World) -> None:
     key = world.request("for ever [emulator: run_seconds=99999]")
     world.submit(key)
     past = utc_now() - timedelta(seconds=1)

@@ -156,7 +156,7 @@ def test_jobs_that_a_provider_knows_bear_witness_against_the_one_it_forgot(
     forget(emulator, task)
     first = keep_asking(world, key, lambda job: job.unknown_answers)
     assert first.status in (JobStatus.QUEUED, JobStatus.RUNNING)
-    job = keep_asking(world, key, lambda job: job.status is JobStatus.GIVEN_UP)
+    job = keep_asking(world, key, lambda job: job.status is JobStatus.ABANDONED)
     assert job.unknown_answers >= 3
     generation = world.generation(key)
     assert generation.status is GenerationStatus.EXPIRED
@@ -230,13 +230,13 @@ def test_a_provider_that_is_not_known_here_any_more_holds_up_no_other_job(doubti
 # -- asking again ---------------------------------------------------------------------------------------------
 
 
-def given_up(world: World, emulator: Emulator, prompt: str) -> str:
+def abandoned(world: World, emulator: Emulator, prompt: str) -> str:
     """A generation whose only job was finished, and forgotten until that was believed."""
     key = world.request(prompt)
     world.submit(key)
     world.until(lambda: emulator.phase(world.task(key)) is Phase.SUCCEEDED)
     forget(emulator, world.task(key))
-    keep_asking(world, key, lambda job: job.status is JobStatus.GIVEN_UP)
+    keep_asking(world, key, lambda job: job.status is JobStatus.ABANDONED)
     assert world.status(key) is GenerationStatus.EXPIRED
     return key
 
@@ -245,7 +245,7 @@ def test_a_retry_asks_again_for_free_and_brings_the_job_back(
     doubting: Callable[..., World], emulator: Emulator
 ) -> None:
     world = doubting()
-    key = given_up(world, emulator, "mislaid")
+    key = abandoned(world, emulator, "mislaid")
     assert retry_generation(world.services.catalog, key).status is GenerationStatus.PROCESSING
     world.until(lambda: world.poll() or world.status(key) is GenerationStatus.EXPIRED)  # type: ignore[func-returns-value]
     forget(emulator, world.task(key), forgotten=False)
@@ -259,18 +259,18 @@ def test_a_retry_asks_again_for_free_and_brings_the_job_back(
 
 def test_only_a_person_who_says_so_pays_again(doubting: Callable[..., World], emulator: Emulator) -> None:
     world = doubting()
-    key = given_up(world, emulator, "paid again")
+    key = abandoned(world, emulator, "paid again")
     assert retry_generation(world.services.catalog, key, resubmit=True).status is GenerationStatus.QUEUED
     world.submit(key)
     assert len(emulator.jobs_of("paid again")) == 2
     assert world.jobs(key)[0].next_poll_at is None, "the forgotten one is let go"
 
 
-def test_a_job_that_was_given_up_is_asked_about_again_by_itself(
+def test_a_job_that_was_abandoned_is_asked_about_again_by_itself(
     doubting: Callable[..., World], emulator: Emulator
 ) -> None:
     world = doubting()
-    key = given_up(world, emulator, "found by itself")
+    key = abandoned(world, emulator, "found by itself")
     ask_now(world)
     assert world.status(key) is GenerationStatus.EXPIRED
     assert world.jobs(key)[0].next_poll_at is not None
@@ -280,7 +280,7 @@ def test_a_job_that_was_given_up_is_asked_about_again_by_itself(
     assert world.rescue(key) == ["stored"]
 
 
-def test_a_job_that_was_given_up_at_its_deadline_is_asked_about_before_it_is_paid_again(
+def test_a_job_that_was_abandoned_at_its_deadline_is_asked_about_before_it_is_paid_again(
     doubting: Callable[..., World], emulator: Emulator
 ) -> None:
     world = doubting()
@@ -291,7 +291,7 @@ def test_a_job_that_was_given_up_at_its_deadline_is_asked_about_before_it_is_pai
     world.edit(lambda session: session.execute(update(ProviderJob).values(**times)))
     world.poll()
     assert world.status(key) is GenerationStatus.FAILED
-    assert world.jobs(key)[0].status is JobStatus.GIVEN_UP
+    assert world.jobs(key)[0].status is JobStatus.ABANDONED
     retry_generation(world.services.catalog, key)
     world.follow(key)
     assert world.status(key) is GenerationStatus.STORING
@@ -356,7 +356,7 @@ def test_a_cancellation_that_met_a_wrong_host_is_not_called_a_stop_and_the_job_c
     with host_that_answers(404, NOT_FOUND) as address:
         assert cancel(doubting(runway_base_url=address), key) is GenerationStatus.CANCELLED
     job = world.jobs(key)[0]
-    assert job.status is JobStatus.GIVEN_UP
+    assert job.status is JobStatus.ABANDONED
     assert "may still be charged" in (job.failure_message or "")
     retry_generation(world.services.catalog, key)
     world.follow(key)

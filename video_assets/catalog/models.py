@@ -68,7 +68,7 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
     UNCONFIRMED = "unconfirmed"
     """The answer was lost and the provider cannot tell; a person decides."""
-    GIVEN_UP = "given_up"
+    ABANDONED = "abandoned"
     """Taken by the provider and no longer followed, although the provider has not said how it ended: it no longer
     knows the job, never settled it, or could not be made to stop it. Asking about it again costs nothing."""
 

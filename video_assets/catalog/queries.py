@@ -177,7 +177,7 @@ def jobs_due(session: Session, *, now: datetime, limit: int) -> Sequence[Provide
         or_(
             and_(at_provider, col(ProviderJob.next_poll_at).is_(None)),
             and_(
-                or_(at_provider, col(ProviderJob.status) == JobStatus.GIVEN_UP),
+                or_(at_provider, col(ProviderJob.status) == JobStatus.ABANDONED),
                 col(ProviderJob.next_poll_at) <= now,
             ),
         )

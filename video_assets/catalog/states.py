@@ -34,11 +34,11 @@ JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     J.PLANNED: frozenset({J.INTENDED, J.CANCELLED, J.FAILED}),
     # Back to planned only when the provider certainly did not take it.
     J.INTENDED: frozenset({J.PLANNED, J.QUEUED, J.RUNNING, J.SUCCEEDED, J.FAILED, J.CANCELLED, J.UNCONFIRMED}),
-    J.QUEUED: frozenset({J.RUNNING, J.SUCCEEDED, J.FAILED, J.CANCELLED, J.GIVEN_UP}),
-    J.RUNNING: frozenset({J.QUEUED, J.SUCCEEDED, J.FAILED, J.CANCELLED, J.GIVEN_UP}),
+    J.QUEUED: frozenset({J.RUNNING, J.SUCCEEDED, J.FAILED, J.CANCELLED, J.ABANDONED}),
+    J.RUNNING: frozenset({J.QUEUED, J.SUCCEEDED, J.FAILED, J.CANCELLED, J.ABANDONED}),
     J.UNCONFIRMED: frozenset({J.PLANNED, J.QUEUED, J.RUNNING, J.SUCCEEDED, J.FAILED, J.CANCELLED}),
     # Asked about again, and followed again when the provider answers; what it says then is the next step.
-    J.GIVEN_UP: frozenset({J.RUNNING}),
+    J.ABANDONED: frozenset({J.RUNNING}),
     J.SUCCEEDED: frozenset(),
     J.FAILED: frozenset(),
     J.CANCELLED: frozenset(),
@@ -150,8 +150,8 @@ def _failed(parts: _Parts) -> Standing:
     return Standing(G.FAILED, job.failure_code or str(Reason.PROVIDER_REFUSED), message)
 
 
-def _given_up(parts: _Parts) -> Standing:
-    jobs = parts.jobs(J.GIVEN_UP)
+def _abandoned(parts: _Parts) -> Standing:
+    jobs = parts.jobs(J.ABANDONED)
     # The provider forgot the job before its output could be seen: gone, not failed.
     status = G.EXPIRED if all(job.failure_code == Reason.SOURCE_GONE for job in jobs) else G.FAILED
     reason = jobs[0].failure_code or str(Reason.PROVIDER_ERROR)
@@ -204,9 +204,9 @@ RULES: tuple[tuple[Callable[[_Parts], object], Callable[[_Parts], Standing]], ..
     # because a cancellation that came too late has stopped nothing.
     (lambda parts: parts.files(MediaState.LOST), _lost),
     (lambda parts: parts.jobs(J.FAILED), _failed),
-    (lambda parts: parts.jobs(J.GIVEN_UP) and not parts.cancel_requested, _given_up),
+    (lambda parts: parts.jobs(J.ABANDONED) and not parts.cancel_requested, _abandoned),
     (lambda parts: parts.jobs(J.UNCONFIRMED), _unconfirmed),
-    (lambda parts: parts.jobs(J.CANCELLED, J.GIVEN_UP), _cancelled),
+    (lambda parts: parts.jobs(J.CANCELLED, J.ABANDONED), _cancelled),
     (lambda parts: parts.undelivered, _undelivered),
     (lambda parts: True, _completed),
 )

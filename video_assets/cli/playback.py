@@ -87,7 +87,7 @@ def _jobs(view: GenerationView) -> Iterator[Line]:
     for job in view.jobs:
         name = f"job {job.ordinal}.{job.try_number}"
         told = f"{job.status} at {job.provider}" + (f" as {job.task_id}" if job.task_id else "")
-        if job.status in (JobStatus.FAILED, JobStatus.UNCONFIRMED, JobStatus.GIVEN_UP):
+        if job.status in (JobStatus.FAILED, JobStatus.UNCONFIRMED, JobStatus.ABANDONED):
             newer = any(other.ordinal == job.ordinal and other.try_number > job.try_number for other in view.jobs)
             remedy = "" if newer else _remedy(view)
             yield Line(name, "warning" if newer else "failed", f"{told}: {job.failure_message or '?'}", remedy)

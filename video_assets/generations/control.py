@@ -94,10 +94,10 @@ def what_to_retry(jobs: Sequence[ProviderJob], outputs: Sequence[Output], *, res
         status = JobStatus(job.status)
         paid = status is JobStatus.SUCCEEDED and (job.id in spoilt or job.id not in delivered)
         free_of_doubt = status in (JobStatus.FAILED, JobStatus.CANCELLED)
-        doubtful = status in (JobStatus.GIVEN_UP, JobStatus.UNCONFIRMED)
+        doubtful = status in (JobStatus.ABANDONED, JobStatus.UNCONFIRMED)
         if free_of_doubt or (resubmit and (doubtful or paid)):
             found.again.append(job)
-        elif status is JobStatus.GIVEN_UP:
+        elif status is JobStatus.ABANDONED:
             found.asked.append(job)
         elif status is JobStatus.UNCONFIRMED:
             found.unconfirmed.append(job)

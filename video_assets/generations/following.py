@@ -162,7 +162,7 @@ def poll_job(catalog: Catalog, job_id: str, get_provider: GetProvider, settings:
 def _is_askable(job: ProviderJob) -> bool:
     """A job at the provider, or one that was given up and is to be asked about again."""
     return JobStatus(job.status).at_provider or (
-        job.status == JobStatus.GIVEN_UP and job.next_poll_at is not None
+        job.status == JobStatus.ABANDONED and job.next_poll_at is not None
     )
 
 
@@ -176,7 +176,7 @@ def record_snapshot(
     now: datetime,
 ) -> None:
     """Write what the provider said into the job's row and the rows of its outputs."""
-    if job.status == JobStatus.GIVEN_UP:
+    if job.status == JobStatus.ABANDONED:
         move_job(job, JobStatus.RUNNING)
         journal.record(
             session,
@@ -269,7 +269,7 @@ def _set_link(row: Output, item: OfferedOutput, *, finished_at: datetime, now: d
 def _record_failed_poll(
     session: Session, job: ProviderJob, error: ProviderError, settings: Settings, *, now: datetime
 ) -> None:
-    if job.status == JobStatus.GIVEN_UP:
+    if job.status == JobStatus.ABANDONED:
         # Asked about ever again until its deadline, at leisure: a provider may find what it had mislaid.
         job.polls += 1
         job.polled_at = now
@@ -307,9 +307,9 @@ def _give_up_past_deadline(session: Session, job: ProviderJob, *, now: datetime)
 
 
 def _give_up(session: Session, job: ProviderJob, reason: Reason, message: str, *, now: datetime) -> None:
-    move_job(job, JobStatus.GIVEN_UP)
+    move_job(job, JobStatus.ABANDONED)
     job.failure_code = str(reason)
     job.failure_message = message
     job.finished_at = now
     job.next_poll_at = None
-    journal.record(session, "given_up", message, generation_id=job.generation_id, job_id=job.id)
+    journal.record(session, "abandoned", message, generation_id=job.generation_id, job_id=job.id)

@@ -17,7 +17,7 @@ def stop_job(catalog: Catalog, job: ProviderJob, provider: Provider) -> bool:
     """
     if job.task_id is None:
         return False
-    ends = JobStatus.GIVEN_UP
+    ends = JobStatus.ABANDONED
     note = f"{provider.title} cannot stop a job: it may still be charged, and its output is not kept"
     if provider.can_cancel:
         try:

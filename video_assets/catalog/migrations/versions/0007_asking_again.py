@@ -1,6 +1,6 @@
 """Remember since when a provider does not know a job, and let jobs that were given up be asked about again
 
-A job that one wrong 404 had made ``failed``, or that was given up at its deadline, becomes ``given_up``: a retry
+A job that one wrong 404 had made ``failed``, or that was given up at its deadline, becomes ``abandoned``: a retry
 asks its provider about it once more, free of charge.
 """
 
@@ -23,15 +23,15 @@ def upgrade() -> None:
     op.add_column("provider_job", sa.Column("unknown_since", UtcDateTime(), nullable=True))
     op.create_index("ix_provider_job_provider_polled_at", "provider_job", ["provider", "polled_at"])
     op.execute(
-        "UPDATE provider_job SET status = 'given_up' WHERE status = 'failed' AND task_id IS NOT NULL AND "
+        "UPDATE provider_job SET status = 'abandoned' WHERE status = 'failed' AND task_id IS NOT NULL AND "
         "(failure_code = 'source_gone' OR "
         "(failure_code = 'provider_error' AND failure_message LIKE 'still %: given up'))"
     )
 
 
 def downgrade() -> None:
-    op.execute("UPDATE provider_job SET status = 'cancelled' WHERE status = 'given_up' AND failure_code IS NULL")
-    op.execute("UPDATE provider_job SET status = 'failed' WHERE status = 'given_up'")
+    op.execute("UPDATE provider_job SET status = 'cancelled' WHERE status = 'abandoned' AND failure_code IS NULL")
+    op.execute("UPDATE provider_job SET status = 'failed' WHERE status = 'abandoned'")
     op.drop_index("ix_provider_job_provider_polled_at", "provider_job")
     op.drop_column("provider_job", "unknown_since")
     op.drop_column("provider_job", "unknown_answers")
