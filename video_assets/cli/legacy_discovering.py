@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,10 @@ from video_assets.legacy.addresses import resolve_url
 from video_assets.legacy.discovery import Discovery, discover
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.folders import FolderLook, discover_folder
-from video_assets.legacy.proposing import propose, propose_folder
+from video_assets.legacy.proposing import fixed_lines, propose, propose_folder
+
+MOST_OF_A_ROLE = 12
+"""Tables that are left alone for one reason and shown one by one; more of them share a line."""
 
 
 def mount(app: typer.Typer) -> None:
@@ -113,10 +117,18 @@ def _show_discovery(found: Discovery) -> None:
         console().print(made)
     for blob in found.blobs:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in blob.types.items())
-        say(f"{blob.table}.{blob.column}: {blob.count:,} files as bytes, {size_text(blob.bytes)} ({kinds})")
+        if blob.count:
+            say(f"{blob.table}.{blob.column}: {blob.count:,} files as bytes, {size_text(blob.bytes)} ({kinds})")
+        for line in fixed_lines(blob):
+            note(line)
     for look in found.tables:
         if look.problem is not None:
             note(f"{look.name} was left out: {look.problem}")
+    for role, some in groupby(sorted(found.left_alone, key=lambda each: each.role), key=lambda each: each.role):
+        each, *others = some
+        more = f" (and {len(others):,} more of the kind {role})" if len(others) >= MOST_OF_A_ROLE else ""
+        for relation in [each] if more else [each, *others]:
+            note(f"{relation.name} is left alone: {relation.note}{more}")
 
 
 def _discovery_document(found: Discovery) -> dict[str, object]:
@@ -163,8 +175,13 @@ def _discovery_document(found: Discovery) -> dict[str, object]:
                 "count": blob.count,
                 "bytes": blob.bytes,
                 "types": blob.types,
+                "fixed": blob.fixed,
             }
             for blob in found.blobs
+        ],
+        "left_alone": [
+            {"name": each.name, "kind": each.kind, "role": str(each.role), "why": each.note}
+            for each in found.left_alone
         ],
     }
 
