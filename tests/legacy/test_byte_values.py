@@ -49,6 +49,7 @@ def protocol_buffer(url: str) -> bytes:
         f" \n{JSON}".encode(),
         URL.encode(),
         f"voyez là: {URL}\r\n".encode(),
+        f"voyez là: {URL}\r\n".encode("latin-1"),
         f"Über {URL}".encode(),
         f"<a href='{URL}'>".encode(),
     ],
@@ -66,6 +67,8 @@ def test_bytes_that_are_text_are_known_in_every_encoding(value: bytes) -> None:
         (protocol_buffer(URL), "Protocol Buffers"),
         (protocol_buffer("https://replicate.delivery/x/out-0123456789.mp4"), "Protocol Buffers"),
         (b"\xd9\x98" + b"https://a.example/" + b"x" * 134, "text with its length before it"),  # MessagePack, CBOR
+        (b"\x81\xa3url\xda\x01\x26" + URL.encode(), "bytes"),  # MessagePack
+        (b"\xa1csrcx\xc8" + b"https://a.example/" + b"x" * 182, "bytes"),  # CBOR
         (b"\x01\x02" + URL.encode(), "bytes"),
         (b"\x80\x04\x95" + URL.encode() + b"\x94.", "bytes"),
     ],

@@ -133,7 +133,7 @@ def test_every_type_of_value_that_sqlite_puts_into_any_column_is_searched(
 POSTGRESQL_TYPES = {
     "hstore": "'k => \"{url}\"'",
     "citext": "'{url}'",
-    "xml": "'<a>{url}</a>'",
+    "xml": "CAST('<a>' || replace('{url}', '&', '&amp;') || '</a>' AS xml)",
     "bytea": "convert_to('{url}', 'UTF8')",
     "media": "ROW('{url}', 'video')::media",
     "media[]": "ARRAY[ROW('{url}', 'video')::media]",

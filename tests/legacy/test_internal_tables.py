@@ -21,6 +21,7 @@ from video_assets.legacy.proposing import propose
 from video_assets.legacy.reading_config import parse_sources
 from video_assets.legacy.relations import Relation, Role, relations_of
 from video_assets.legacy.signing import load_signing_key
+from video_assets.legacy.standing_guard import install_guard
 from video_assets.settings import Settings
 
 
@@ -232,6 +233,7 @@ def test_a_table_that_keeps_former_rows_of_another_is_its_history_and_a_history_
     }.items():
         file.execute(f"CREATE TABLE {name} ({columns})")
     file.execute("CREATE TRIGGER t AFTER INSERT ON clips BEGIN INSERT INTO outbox(url) VALUES (new.url); END")
+    file.execute("CREATE TRIGGER u AFTER UPDATE ON clips BEGIN INSERT INTO outbox(url) VALUES (new.url); END")
     found = roles(address(tmp_path))
     assert [name for name, relation in found.items() if relation.role is Role.HISTORY] == ["videos_history"]
 
@@ -275,3 +277,39 @@ def test_postgresqls_parts_extensions_and_platforms_are_told_by_ownership(
         with engine.begin() as connection:
             connection.exec_driver_sql("DROP ROLE supabase_admin")
         engine.dispose()
+
+
+def test_a_guard_leaves_out_virtual_tables_and_bytes_and_guards_the_others(
+    file: sqlite3.Connection, tmp_path: Path
+) -> None:
+    file.execute("CREATE VIRTUAL TABLE own USING fts5(body)")
+    file.execute("CREATE TABLE videos (id INTEGER PRIMARY KEY, url TEXT, meta BLOB)")
+    tables = [
+        {"name": "own", "columns": [{"name": "body"}]},
+        {"name": "videos", "columns": [{"name": "url"}, {"name": "meta"}]},
+    ]
+    bench = Bench.open(tmp_path / "home", address(tmp_path), tables)
+    why_not = {f"{each.table}.{each.column}": each.why_not for each in install_guard(bench.source).columns}
+    assert why_not["own.body"] == "SQLite has no triggers on virtual tables"
+    assert "holds bytes" in (why_not["videos.meta"] or "")
+    with pytest.raises(sqlite3.IntegrityError):
+        file.execute("INSERT INTO videos(url) VALUES (?)", (signed("a.mp4"),))
+    bench.close()
+
+
+def test_samples_that_sqlite_keeps_of_old_values_are_read_too(file: sqlite3.Connection, tmp_path: Path) -> None:
+    file.execute("CREATE TABLE videos (id INTEGER PRIMARY KEY, url TEXT)")
+    file.execute("CREATE INDEX by_url ON videos(url)")
+    file.executemany("INSERT INTO videos(url) VALUES (?)", [(signed(f"{n}.mp4"),) for n in range(30)])
+    file.execute("ANALYZE")
+    if file.execute("SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_stat4'").fetchone() == (0,):
+        pytest.skip("this SQLite keeps no samples")
+    file.execute("UPDATE videos SET url = NULL")
+    bench = Bench.open(tmp_path / "home", address(tmp_path), [{"name": "videos", "columns": [{"name": "url"}]}])
+    document = prove(bench, tmp_path)
+    samples = document["sources"][0]["tables"]["sqlite_stat4"]
+    assert samples["columns"]["sample"]["unknown"] > 0
+    assert "ANALYZE renews its samples" in samples["note"]
+    file.execute("ANALYZE")
+    assert prove(bench, tmp_path)["verdict"]["accounted"] is True
+    bench.close()

@@ -41,7 +41,9 @@ _UNREADABLE = (
     ("a PDF document", b"%PDF-"),
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
-_BEGINS_LIKE_TEXT = re.compile(rb'\s*(?:[{\[<"]|https?:)')
+_NO_LATIN = re.compile(rb'[\x80-\x9f]|[^\s"\'<>()=\[{,;|]https?:')
+"""What one-byte text does not have: its second range of control characters, and a byte that may be a length right
+before a URL."""
 _COUNTED_TEXT = re.compile(rb'https?:|[{\["]')
 
 
@@ -116,8 +118,8 @@ def _reads_as_text(value: bytes) -> bool:
     try:
         value.decode()
     except UnicodeDecodeError:
-        # JSON of an application that wrote Latin-1, and the like.
-        return _BEGINS_LIKE_TEXT.match(value) is not None
+        # Latin-1 and the like, as long as most of it is ASCII.
+        return _NO_LATIN.search(value) is None and sum(byte > 127 for byte in value) * 2 < len(value)
     return True
 
 

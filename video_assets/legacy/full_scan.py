@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import literal
 from sqlmodel import col, select
 
 from video_assets.catalog import Catalog
@@ -81,10 +82,14 @@ def scan_source(
                     reader.read(page.rows)
                     if on_progress is not None:
                         on_progress(reading.name, reading.counts.rows)
-            except SourceUnavailable:
-                raise
+            except SourceUnavailable as exc:
+                if reading.is_configured:
+                    raise
+                with database.connect() as connection:
+                    connection.execute(literal(1).select())  # it is about this table, if the database answers
+                cannot_be_read(scan, reading, exc)
             except SourceError as exc:
-                cannot_be_read(scan, reading, source, exc)
+                cannot_be_read(scan, reading, exc)
     return scan
 
 

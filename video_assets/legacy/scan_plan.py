@@ -37,6 +37,7 @@ class TableReading:
     """As the configuration or the database names it."""
     shape: TableShape
     counts: TableScan
+    is_configured: bool
     names_rows: bool
     """Whether the key tells a row apart for good. A row's number in SQLite does not: VACUUM changes it."""
     pages: Iterator[Page]
@@ -84,9 +85,9 @@ def readings(
             scan.unread.append(Unread("pg_largeobject", "large objects", f"{count:,} large objects are not read"))
 
 
-def cannot_be_read(scan: SourceScan, reading: TableReading, source: Source, exc: SourceError) -> None:
+def cannot_be_read(scan: SourceScan, reading: TableReading, exc: SourceError) -> None:
     """Note that reading a table failed, in the way that fits whether somebody asked for it."""
-    if any(table.name == reading.name for table in source.tables):
+    if reading.is_configured:
         reading.counts.problem = str(exc)
     else:
         del scan.tables[reading.name]
@@ -165,7 +166,7 @@ def _reading(
     counts.key = shape.key if names_rows else ()
     shape = replace(shape, heads=_heads(config, wanted))
     rows = pages(database, shape) if shape.key else whole(database, shape)
-    return TableReading(name, shape, counts, names_rows, rows)
+    return TableReading(name, shape, counts, wanted.config is not None, names_rows, rows)
 
 
 def _shape(database: SourceDatabase, config: Table, relation: Relation) -> tuple[TableShape, bool]:

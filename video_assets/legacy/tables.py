@@ -291,7 +291,7 @@ def _key(
     if not config.key:
         if primary:
             return primary, True
-        if database.dialect == "sqlite" and _is_virtual(database, name):
+        if database.dialect == "sqlite" and is_virtual(database, name):
             return ("rowid",), True  # what a virtual table calls its rows; VACUUM does not change it
         raise NoUsableKey(_no_key(database, config, is_view=is_view, columns=columns))
     key = config.key
@@ -310,7 +310,8 @@ def _key(
     return key, any(each and each <= set(key) for each in unique)
 
 
-def _is_virtual(database: SourceDatabase, table: str) -> bool:
+def is_virtual(database: SourceDatabase, table: str) -> bool:
+    """Whether a table of SQLite is a virtual one. Raises SourceError."""
     statement = "SELECT count(*) FROM sqlite_master WHERE name = ? AND sql LIKE 'CREATE VIRTUAL%'"
     with database.connect() as connection:
         return bool(connection.exec_driver_sql(statement, (table,)).scalar())

@@ -76,13 +76,14 @@ _KNOWN_HISTORY: Final[Mapping[str, str]] = {
     "audit.record_version": "supa_audit",
     "pgmemento.row_log": "pgMemento",
 }
-_TWIN = re.compile(r"(?:(?P<of>.+?)_(?:history|hist|audit|audits|audit_log|log|archive|versions?)|"
-                   r"(?:history|audit|archive)_(?P<of2>.+))", re.IGNORECASE)  # fmt: skip
+_TWIN = re.compile(r"(?:(?P<of>.+?)_(?:history|hist|audit|audits|audit_log)|"
+                   r"(?:history|audit)_(?P<of2>.+))", re.IGNORECASE)  # fmt: skip
 _INSERTED = re.compile(
     r"""\binsert\s+(?:or\s+\w+\s+)?(?:ignore\s+)?into\s+(?:only\s+)?
         (?P<name>(?:"[^"]+"|`[^`]+`|\[[^\]]+\]|[\w$]+)(?:\s*\.\s*(?:"[^"]+"|`[^`]+`|\[[^\]]+\]|[\w$]+))?)""",
     re.IGNORECASE | re.VERBOSE,
 )
+_OLD_ROW = re.compile(r"\bold\b", re.IGNORECASE)
 _PART_OF_NAME = re.compile(r'"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([\w$]+)')
 
 
@@ -165,6 +166,9 @@ def _filled(relations: Sequence[Relation], fills: Sequence[Fill]) -> dict[tuple[
     found: dict[tuple[str | None, str], Fill] = {}
     for fill in fills:
         for match in _INSERTED.finditer(fill.body):
+            statement = fill.body[match.start() :].partition(";")[0]
+            if _OLD_ROW.search(statement) is None:
+                continue  # what is new is nobody's past
             parts = [next(filter(None, each.groups())) for each in _PART_OF_NAME.finditer(match["name"])]
             for relation in relations:
                 place = (relation.schema, relation.table)
