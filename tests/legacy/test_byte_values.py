@@ -64,15 +64,21 @@ def test_bytes_that_are_text_are_known_in_every_encoding(value: bytes) -> None:
         (jsonb(URL), "SQLite's JSONB"),
         # Both headers of this one are letters in UTF-8.
         (jsonb("https://a.example/v.mp4?" + "x" * 130), "SQLite's JSONB"),
-        (protocol_buffer(URL), "Protocol Buffers"),
-        (protocol_buffer("https://replicate.delivery/x/out-0123456789.mp4"), "Protocol Buffers"),
-        (b"\xd9\x98" + b"https://a.example/" + b"x" * 134, "text with its length before it"),  # MessagePack, CBOR
+        (protocol_buffer(URL), "texts with their lengths before them"),
+        (
+            protocol_buffer("https://replicate.delivery/x/out-0123456789.mp4"),
+            "texts with their lengths before them",
+        ),
+        (
+            b"\xd9\x98" + b"https://a.example/" + b"x" * 134,
+            "texts with their lengths before them",
+        ),  # MessagePack, CBOR
         (b"\x81\xa3url\xda\x01\x26" + URL.encode(), "bytes"),  # MessagePack
-        (b"\xa1csrcx\xc8" + b"https://a.example/" + b"x" * 182, "bytes"),  # CBOR
+        (b"\xa1csrcx\xc8" + b"https://a.example/" + b"x" * 182, "texts with their lengths before them"),  # CBOR
         (b"\x01\x02" + URL.encode(), "bytes"),
         (b"\x80\x04\x95" + URL.encode() + b"\x94.", "bytes"),
     ],
-)
+)  # fmt: skip
 def test_a_format_that_counts_its_bytes_is_searched_and_is_no_text(value: bytes, kind: str) -> None:
     looked = look_into(value)
     assert (looked.form, looked.kind) == (Form.BINARY, kind)

@@ -20,6 +20,9 @@ from video_assets.legacy.proof import make_proof
 from video_assets.legacy.proposing import propose
 from video_assets.legacy.reading_config import parse_sources
 from video_assets.legacy.relations import Relation, Role, relations_of
+from video_assets.legacy.report import build_report
+from video_assets.legacy.report_forms import left_alone_lines, report_document
+from video_assets.legacy.report_html import report_html
 from video_assets.legacy.signing import load_signing_key
 from video_assets.legacy.standing_guard import install_guard
 from video_assets.settings import Settings
@@ -312,4 +315,19 @@ def test_samples_that_sqlite_keeps_of_old_values_are_read_too(file: sqlite3.Conn
     assert "ANALYZE renews its samples" in samples["note"]
     file.execute("ANALYZE")
     assert prove(bench, tmp_path)["verdict"]["accounted"] is True
+    bench.close()
+
+
+def test_the_report_names_what_is_left_alone(file: sqlite3.Connection, tmp_path: Path) -> None:
+    file.execute("CREATE TABLE videos (id INTEGER PRIMARY KEY, url TEXT)")
+    file.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    file.execute("CREATE VIRTUAL TABLE own USING fts5(body)")
+    bench = Bench.open(tmp_path / "home", address(tmp_path), [{"name": "videos", "columns": [{"name": "url"}]}])
+    take_inventory(bench.catalog, bench.source)
+    report = build_report(bench.catalog, bench.source)
+    lines = left_alone_lines(report.left_alone)
+    assert "alembic_version is left alone: belongs to Alembic, which notes there what was run" in lines
+    assert sum("a part of the virtual table own" in line for line in lines) == 1, "five parts share a line"
+    assert "alembic_version is left alone" in report_html(report)
+    assert len(report_document(report)["left_alone"]) == 6
     bench.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -26,9 +25,7 @@ from video_assets.legacy.discovery import Discovery, discover
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.folders import FolderLook, discover_folder
 from video_assets.legacy.proposing import fixed_lines, propose, propose_folder
-
-MOST_OF_A_ROLE = 12
-"""Tables that are left alone for one reason and shown one by one; more of them share a line."""
+from video_assets.legacy.report_forms import left_alone_lines
 
 
 def mount(app: typer.Typer) -> None:
@@ -124,11 +121,8 @@ def _show_discovery(found: Discovery) -> None:
     for look in found.tables:
         if look.problem is not None:
             note(f"{look.name} was left out: {look.problem}")
-    for role, some in groupby(sorted(found.left_alone, key=lambda each: each.role), key=lambda each: each.role):
-        each, *others = some
-        more = f" (and {len(others):,} more of the kind {role})" if len(others) >= MOST_OF_A_ROLE else ""
-        for relation in [each] if more else [each, *others]:
-            note(f"{relation.name} is left alone: {relation.note}{more}")
+    for line in left_alone_lines(each.document() for each in found.left_alone):
+        note(line)
 
 
 def _discovery_document(found: Discovery) -> dict[str, object]:
@@ -179,10 +173,7 @@ def _discovery_document(found: Discovery) -> dict[str, object]:
             }
             for blob in found.blobs
         ],
-        "left_alone": [
-            {"name": each.name, "kind": each.kind, "role": str(each.role), "why": each.note}
-            for each in found.left_alone
-        ],
+        "left_alone": [each.document() for each in found.left_alone],
     }
 
 

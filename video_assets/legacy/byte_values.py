@@ -163,7 +163,7 @@ def _counted(value: bytes) -> str | None:
     if _is_jsonb(value):
         return "SQLite's JSONB"
     if _is_protocol_buffer(value):
-        return "Protocol Buffers"
+        return "texts with their lengths before them"
     size = len(value)
     heads = (
         (1, value[:1] in (bytes([min(size - 1, 255)]), bytes([min(2 * (size - 1), 255)]))),
@@ -171,7 +171,7 @@ def _counted(value: bytes) -> str | None:
         (3, int.from_bytes(value[1:3], "big") == size - 3),
     )
     is_counted = any(fits and _COUNTED_TEXT.match(value, width) for width, fits in heads)
-    return "text with its length before it" if is_counted else None
+    return "texts with their lengths before them" if is_counted else None
 
 
 def _is_jsonb(value: bytes) -> bool:

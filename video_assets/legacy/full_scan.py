@@ -158,7 +158,8 @@ class _TableReader:
             row_key = _shown_key(raw_key) if self.reading.names_rows else "[]"
             for number, entry in enumerate(self.search.table.columns, self.search.keys):
                 value = row[number]
-                column = counts.columns[entry.name]
+                if value is None:
+                    continue
                 if isinstance(value, bytes | bytearray | memoryview):
                     content, is_whole = self._bytes(entry.name, bytes(value), inside, raw_key)
                     if content != value:
@@ -168,7 +169,7 @@ class _TableReader:
                 text = _as_text(value)
                 if text is None:
                     continue
-                column.values += 1
+                counts.columns[entry.name].values += 1
                 self.on_value((self.source, name, row_key, entry.name, digest(text)))
                 if self.has_rewritten:
                     values[row_key, entry.name] = text

@@ -85,6 +85,10 @@ class Relation:
         """Whether it is not for a rewrite."""
         return self.role is not Role.OWN
 
+    def document(self) -> dict[str, str | None]:
+        """Whose it is, as JSON."""
+        return {"name": self.name, "kind": self.kind, "role": str(self.role), "why": self.note}
+
     def is_called(self, name: str) -> bool:
         """Whether a configuration that says ``name`` means this table."""
         return name == self.name or (self.schema is None and name == f"{self.default_schema}.{self.table}")

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlmodel import SQLModel
 
+from video_assets.catalog.migrations import VERSION_TABLE
 from video_assets.legacy.relations.model import Fill, Relation, Role
 
 _MIGRATIONS: Final[Mapping[str, str]] = {
@@ -108,7 +109,7 @@ def _with_role(
     has_catalog: bool,
 ) -> Relation:
     columns = {column.name for column in relation.columns}
-    if has_catalog and relation.schema is None and relation.table in SQLModel.metadata.tables:
+    if has_catalog and relation.schema is None and relation.table in (VERSION_TABLE, *SQLModel.metadata.tables):
         return replace(
             relation,
             role=Role.CATALOG,
