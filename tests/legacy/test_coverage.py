@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
+from sqlmodel import select
 
 from tests.legacy.bench import Bench, signed
 from tests.legacy.test_byte_values import jsonb
+from video_assets.catalog.legacy import FindingState, LegacyFinding
 from video_assets.cli.proof import coverage_lines
 from video_assets.legacy import scan_plan
 from video_assets.legacy.full_scan import scan_source
@@ -405,3 +407,48 @@ def test_a_database_that_was_packed_since_still_fits_its_proof(make_bench: MakeB
     found = verify(document)
     verify_against(found, "old", bench.source.url, tmp_path)
     assert found.is_good, found.failures
+
+
+def test_a_lost_link_that_stands_behind_a_view_or_in_a_history_too_is_lost_there_as_well(
+    make_bench: MakeBench, tmp_path: Path
+) -> None:
+    shown = {"name": "shown", "key": ["id"], "columns": [{"name": "url"}]}
+    bench = make_bench(
+        "sqlite",
+        [MAKE_VIDEOS, "CREATE VIEW shown AS SELECT * FROM videos", "CREATE TABLE copies (id INTEGER, url TEXT)"],
+        [shown],
+    )
+    for number, table in enumerate(("videos", "copies", "copies")):
+        signature = "cd" * 32 if number == 2 else "ab" * 32
+        bench.sql(f"INSERT INTO {table} VALUES (1, :u)", u=signed("a.mp4", signature=signature))
+    take_inventory(bench.catalog, bench.source)
+    with bench.catalog.write() as session:
+        for finding in session.exec(select(LegacyFinding)).all():
+            finding.state, finding.message = FindingState.LOST, "gone: 404"
+    tables = part(prove(bench, tmp_path))["tables"]
+    assert tables["videos"]["columns"]["url"]["lost"] == 1
+    assert tables["shown"]["columns"]["url"]["lost"] == 1
+    copies = tables["copies"]["columns"]["url"]
+    assert (copies["lost"], copies["unknown"]) == (1, 1), "another signature is another URL, and may live"
+
+
+def test_a_table_that_breaks_while_it_is_read_does_not_end_the_proof_of_the_others(
+    make_bench: MakeBench, tmp_path: Path
+) -> None:
+    bench = make_bench(
+        "postgresql",
+        [
+            MAKE_VIDEOS,
+            "CREATE TABLE base (id int)",
+            "INSERT INTO base VALUES (1)",
+            "CREATE MATERIALIZED VIEW bad AS SELECT * FROM base WITH NO DATA",
+        ],
+        [VIDEOS],
+    )
+    document = prove(bench, tmp_path)
+    assert document["verdict"] == {"clean": True, "accounted": True, "complete": True}
+    bench.sql("DROP MATERIALIZED VIEW bad")
+    bench.sql("CREATE MATERIALIZED VIEW bad AS SELECT id, CAST(id AS text) AS t FROM base WITH NO DATA")
+    document = prove(bench, tmp_path)
+    assert document["verdict"] == {"clean": True, "accounted": True, "complete": False}
+    assert "has not been populated" in not_read(document)["bad"]

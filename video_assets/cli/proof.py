@@ -272,6 +272,9 @@ def _verification(found: Verification) -> dict[str, Any]:
         "fingerprint": key_fingerprint(found.signer) if found.signer else None,
         "checks": found.checks,
         "failures": found.failures,
+        "coverage": {
+            part["name"]: part["coverage"] for part in found.document.get("sources", ()) if "coverage" in part
+        },
         "leaves": [inclusion.words for inclusion in found.inclusions],
     }
 

@@ -35,7 +35,7 @@ _CHANGED = ("updated_at", "updatedat", "updated", "modified_at", "modified", "la
 _ROWS_AT_ONCE = 50
 _BYTES_AT_ONCE = 16_000_000
 """Rows are fetched so many at a time, fewer where they turn out to be large documents."""
-_HEAD_BYTES = 64 * 1024
+_HEAD_BYTES = 16 * 1024
 """Of each BLOB: enough to tell what it is, and to find a URL in a document of the usual size."""
 
 

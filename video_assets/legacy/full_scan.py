@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import literal
+from sqlalchemy import text
 from sqlmodel import col, select
 
 from video_assets.catalog import Catalog
@@ -86,7 +86,7 @@ def scan_source(
                 if reading.is_configured:
                     raise
                 with database.connect() as connection:
-                    connection.execute(literal(1).select())  # it is about this table, if the database answers
+                    connection.execute(text("SELECT 1"))  # it is about this table, if the database answers
                 cannot_be_read(scan, reading, exc)
             except SourceError as exc:
                 cannot_be_read(scan, reading, exc)
@@ -176,7 +176,8 @@ class _TableReader:
                 if may_contain(text) or "." in text:
                     self._bare_tokens(row_key, entry.name, text)
             searched.append(row)
-        _count(self.scan, self.catalog, self.search.rows(searched).findings, name, inside)
+        found = self.search.rows(searched).findings
+        _count(self.scan, self.catalog, found, name, inside, is_configured=self.reading.is_configured)
         if self.has_rewritten and self.catalog is not None:
             _tell_files(self.scan, self.catalog, name, values, self.on_file, self.address_of)
 
@@ -260,11 +261,20 @@ def _count(
     findings: Sequence[SeenFinding],
     table: str | None = None,
     inside: Mapping[tuple[str, str], str] | None = None,
+    *,
+    is_configured: bool = True,
 ) -> None:
-    """Count what was found in ``table``; ``inside`` tells by row key and column what it cannot be replaced in."""
+    """Count what was found in ``table``; ``inside`` tells by row key and column what it cannot be replaced in.
+
+    In a table that nobody configured, a URL is what an inventory found out about the same URL elsewhere: behind a
+    view, or in the table whose history this is.
+    """
     known = _known(catalog, [finding.id for finding in findings])
+    same = {} if is_configured else _settled_elsewhere(catalog, scan.source, findings)
     for finding in findings:
-        classed, message, evidence = known.get((finding.id, finding.url_digest), ("unknown", None, {}))
+        classed, message, evidence = known.get(
+            (finding.id, finding.url_digest), same.get(finding.url_digest, _UNKNOWN)
+        )
         if finding.excepted is not None:
             classed, message = "excepted", finding.excepted
         elif classed == "unknown" and inside:
@@ -296,11 +306,45 @@ def _keep(scan: SourceScan, place: Remaining) -> None:
         listed.append(place)
 
 
-def _known(
-    catalog: Catalog | None, ids: Sequence[str]
-) -> dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]]:
-    """Class, explanation and evidence by finding and URL digest: another URL at a known place is unknown."""
-    known: dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]] = {}
+_Known = tuple[str, str | None, dict[str, Any]]
+"""Class, explanation and evidence."""
+_UNKNOWN: _Known = ("unknown", None, {})
+
+
+def _settled_elsewhere(
+    catalog: Catalog | None, source: str, findings: Sequence[SeenFinding]
+) -> dict[str, _Known]:
+    """By URL digest: what is lost or left alone where an inventory found the very same URL."""
+    known: dict[str, _Known] = {}
+    if catalog is None:
+        return known
+    digests = {finding.url_digest for finding in findings}
+    for some in _portions(list({finding.file_id for finding in findings})):
+        statement = (
+            select(LegacyFinding, LegacyFile)
+            .join(LegacyFile, col(LegacyFile.id) == LegacyFinding.file_id)
+            .where(
+                col(LegacyFinding.file_id).in_(some),
+                LegacyFinding.source == source,
+                col(LegacyFinding.state).in_(list(_CLASS_OF)),
+            )
+        )
+        with catalog.read() as session:
+            for finding, file in session.exec(statement):
+                if finding.url_digest in digests:
+                    known[finding.url_digest] = _told(finding, file)
+    return known
+
+
+def _told(finding: LegacyFinding, file: LegacyFile) -> _Known:
+    classed = _CLASS_OF.get(str(finding.state), "pending")
+    message = finding.message or file.message if classed in SETTLED else None
+    return classed, message, dict(file.evidence) if classed == "lost" else {}
+
+
+def _known(catalog: Catalog | None, ids: Sequence[str]) -> dict[tuple[str, str], _Known]:
+    """What is known by finding and URL digest: another URL at a known place is unknown."""
+    known: dict[tuple[str, str], _Known] = {}
     if catalog is None:
         return known
     for some in _portions(ids):
@@ -311,10 +355,7 @@ def _known(
         )
         with catalog.read() as session:
             for finding, file in session.exec(statement):
-                classed = _CLASS_OF.get(str(finding.state), "pending")
-                message = finding.message or file.message if classed in SETTLED else None
-                evidence = dict(file.evidence) if classed == "lost" else {}
-                known[finding.id, finding.url_digest] = classed, message, evidence
+                known[finding.id, finding.url_digest] = _told(finding, file)
     return known
 
 
