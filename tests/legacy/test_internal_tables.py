@@ -108,12 +108,20 @@ KEEPS_RIGHT = (
 )
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE VIRTUAL TABLE posts_fts USING fts5(body, content='posts', content_rowid='id')",
+        # As sqlite-utils, Datasette and llm write it.
+        "CREATE VIRTUAL TABLE [posts_fts] USING FTS5 (\n    [body],\n    content=[posts]\n)",
+    ],
+)
 @pytest.mark.parametrize("has_trigger", [True, False])
 def test_an_index_over_another_table_is_left_to_that_tables_triggers_and_named_when_there_are_none(
-    file: sqlite3.Connection, make_bench: Callable[[str], Bench], tmp_path: Path, has_trigger: bool
+    file: sqlite3.Connection, make_bench: Callable[[str], Bench], tmp_path: Path, has_trigger: bool, made: str
 ) -> None:
     file.execute(CONTENT)
-    file.execute("CREATE VIRTUAL TABLE posts_fts USING fts5(body, content='posts', content_rowid='id')")
+    file.execute(made)
     if has_trigger:
         file.execute(KEEPS_RIGHT)
     file.execute("INSERT INTO posts VALUES (1, ?)", (f"see {signed('a.mp4')}",))

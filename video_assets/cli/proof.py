@@ -186,6 +186,11 @@ def coverage_lines(part: Mapping[str, Any]) -> list[str]:
     for name, each in part["tables"].items():
         if each.get("note") and any(counts["temporary"] for counts in each["columns"].values()):
             lines.append(f"{part['name']}: {name} ({each['kind']}): {each['note']}")
+    unknown = part["exceptions"].get("unknown", {"listed": []})["listed"]
+    reasons = dict.fromkeys(
+        (place["table"], place["column"], place["why"]) for place in unknown if "why" in place
+    )
+    lines += [f"{part['name']}: {name}.{column}: {why}" for name, column, why in list(reasons)[:_MOST_LISTED]]
     coverage = part.get("coverage", {"not_read": [], "elsewhere": []})
     lines += [f"{part['name']}: not read: {place_line(entry)}" for entry in coverage["not_read"][:_MOST_LISTED]]
     more = len(coverage["not_read"]) - _MOST_LISTED
