@@ -19,7 +19,8 @@ from video_assets.legacy.config import Column, Source, Table
 from video_assets.legacy.connecting import SourceDatabase, connect, quote_name, quote_table
 from video_assets.legacy.errors import SourceError, SourceMismatch
 from video_assets.legacy.guard_signs import ESCAPES, SIGNS, Group, Sign
-from video_assets.legacy.tables import is_binary, is_virtual, plain_type, split_name, view_names
+from video_assets.legacy.relations.sqlite import is_virtual
+from video_assets.legacy.tables import is_binary, plain_type, split_name, view_names
 
 PREFIX = "video_assets_guard_"
 FUNCTION = "video_assets_temporary"
@@ -164,6 +165,7 @@ def _columns(database: SourceDatabase, table: Table) -> Iterator[tuple[Column, b
         if name in view_names(inspector, schema):
             return
         entries = inspector.get_columns(name, schema)
+        has_no_triggers = database.dialect == "sqlite" and is_virtual(connection, name)
     types = {entry["name"]: plain_type(entry["type"]) for entry in entries}
     generated = {entry["name"] for entry in entries if entry.get("computed")}
     for column in table.columns:
@@ -175,7 +177,7 @@ def _columns(database: SourceDatabase, table: Table) -> Iterator[tuple[Column, b
         why_not = None
         if column.name in generated:
             why_not = "the database computes it; guard what it is made from"
-        elif database.dialect == "sqlite" and is_virtual(database, name):
+        elif has_no_triggers:
             why_not = "SQLite has no triggers on virtual tables"
         elif is_binary(types[column.name]):
             why_not = "it holds bytes, and a trigger reads text; prove the source from time to time"

@@ -40,8 +40,7 @@ from video_assets.legacy.config import Column, Table
 from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.errors import NoUsableKey, SourceMismatch
 from video_assets.legacy.keys import Key
-from video_assets.legacy.relations.model import Role
-from video_assets.legacy.relations.sqlite import sqlite_relations
+from video_assets.legacy.relations.sqlite import is_virtual, why_not_rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +204,10 @@ def look_at(database: SourceDatabase, config: Table, *, to_rewrite: bool = True)
     with database.connect() as connection:
         inspector = inspect(connection)
         shape = _shape(database, inspector, config)
-        if to_rewrite:
-            _refuse_parts(database, connection, config)
+        if to_rewrite and database.dialect == "sqlite":
+            why = why_not_rewritten(connection, config.name)
+            if why is not None:
+                raise SourceMismatch(f"source {database.name!r}: {why}: take it out of the configuration")
         both = [name for name in shape.key if any(entry.name == name for entry in config.columns)]
         if both and to_rewrite:
             # Keys are kept in the catalog as they are, and a row could not be found again by a key that changed.
@@ -229,19 +230,6 @@ def look_without_key(database: SourceDatabase, config: Table) -> TableShape:
     """The table for a reading of all its rows at once, whose rows nothing tells apart. Raises SourceMismatch."""
     with database.connect() as connection:
         return _shape(database, inspect(connection), config.model_copy(update={"key": ()}), needs_key=False)
-
-
-def _refuse_parts(database: SourceDatabase, connection: Connection, config: Table) -> None:
-    """A shadow table of SQLite that is written directly makes its virtual table malformed."""
-    if database.dialect != "sqlite":
-        return
-    found, _ = sqlite_relations(connection)
-    for relation in found:
-        if relation.is_called(config.name) and relation.role in (Role.SHADOW, Role.INDEX):
-            raise SourceMismatch(
-                f"source {database.name!r}: {config.name!r} is not rewritten, it is {relation.note}: take it out "
-                "of the configuration"
-            )
 
 
 def _shape(
@@ -291,8 +279,10 @@ def _key(
     if not config.key:
         if primary:
             return primary, True
-        if database.dialect == "sqlite" and is_virtual(database, name):
-            return ("rowid",), True  # what a virtual table calls its rows; VACUUM does not change it
+        if database.dialect == "sqlite":
+            with database.connect() as connection:
+                if is_virtual(connection, name):
+                    return ("rowid",), True  # what a virtual table calls its rows; VACUUM does not change it
         raise NoUsableKey(_no_key(database, config, is_view=is_view, columns=columns))
     key = config.key
     if set(primary) and set(primary) <= set(key):
@@ -308,13 +298,6 @@ def _key(
         if entry["unique"] and not entry.get("dialect_options", {}).get("postgresql_where")
     ]
     return key, any(each and each <= set(key) for each in unique)
-
-
-def is_virtual(database: SourceDatabase, table: str) -> bool:
-    """Whether a table of SQLite is a virtual one. Raises SourceError."""
-    statement = "SELECT count(*) FROM sqlite_master WHERE name = ? AND sql LIKE 'CREATE VIRTUAL%'"
-    with database.connect() as connection:
-        return bool(connection.exec_driver_sql(statement, (table,)).scalar())
 
 
 def _no_key(database: SourceDatabase, config: Table, *, is_view: bool, columns: Sequence[str]) -> str:

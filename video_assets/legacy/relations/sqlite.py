@@ -66,6 +66,20 @@ def sqlite_relations(connection: Connection) -> tuple[list[Relation], list[Fill]
     return found, fills
 
 
+def is_virtual(connection: Connection, table: str) -> bool:
+    """Whether a table is a virtual one."""
+    statement = "SELECT count(*) FROM sqlite_master WHERE name = ? AND sql LIKE 'CREATE VIRTUAL%'"
+    return bool(connection.exec_driver_sql(statement, (table,)).scalar())
+
+
+def why_not_rewritten(connection: Connection, table: str) -> str | None:
+    """Half a sentence when writing ``table`` directly would make a virtual table malformed, else None."""
+    for relation in sqlite_relations(connection)[0]:
+        if relation.is_called(table) and relation.role in (Role.SHADOW, Role.INDEX):
+            return f"{table!r} is not rewritten, it is {relation.note}"
+    return None
+
+
 def _told_shadows(connection: Connection) -> set[str]:
     """The shadow tables that SQLite itself names: from version 3.37 on, for modules that are loaded."""
     try:
