@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -11,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -22,6 +26,59 @@ from video_assets.emulator import Emulator
 def emulator() -> Iterator[Emulator]:
     with Emulator(time_scale=0.05) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def contrib_url() -> Iterator[Callable[[], str]]:
+    """A PostgreSQL of the system, which has the extensions that the wheel lacks; each call is a new database."""
+    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda name: int(name.split("/")[-2]))
+    control = f"/usr/share/postgresql/{folders[-1].split('/')[-2]}/extension/hstore.control" if folders else ""
+    if not os.path.exists(control):
+        pytest.skip("no PostgreSQL with its extensions on this machine: apt-get install postgresql")
+    programs, user = Path(folders[-1]), "postgres" if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="pgc"))
+    if user is not None:
+        shutil.chown(folder, user)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]  # names the socket's file only: nothing listens on the network
+    make = [programs / "initdb", "-D", folder / "data", "-A", "trust", "-E", "UTF8", "-U", "postgres", "-N"]
+    subprocess.run(make, check=True, capture_output=True, user=user, cwd=folder)
+    command = [programs / "postgres", "-D", folder / "data", "-k", folder, "-p", str(port), "-c", "fsync=off"]
+    running = subprocess.Popen(
+        [*command, "-c", "listen_addresses="], stderr=subprocess.DEVNULL, user=user, cwd=folder
+    )
+    address = f"postgresql+psycopg2://postgres@/{{}}?host={folder}&port={port}"
+    engine = create_engine(address.format("postgres"), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        yield _databases(running, engine, address, "CREATE DATABASE {}")
+    finally:
+        running.send_signal(signal.SIGQUIT)
+        running.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _databases(running: subprocess.Popen[bytes], engine: Engine, address: str, make: str) -> Callable[[], str]:
+    """Makes a database of the server at each call, once the server answers."""
+    stop_at = time.monotonic() + 60
+    while True:
+        try:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+            break
+        except OperationalError:
+            assert running.poll() is None, "the server did not start"
+            assert time.monotonic() < stop_at, "the server did not answer"
+            time.sleep(0.1)
+    numbers = itertools.count(1)
+
+    def new_database() -> str:
+        name = f"test_{next(numbers)}"
+        with engine.connect() as connection:
+            connection.execute(text(make.format(name)))
+        return address.format(name)
+
+    return new_database
 
 
 def _install(program: str, data: Path) -> None:
@@ -60,25 +117,7 @@ def mysql_url() -> Iterator[Callable[[], str]]:
     address = f"mysql+pymysql://root@localhost/{{}}?unix_socket={socket}"
     engine = create_engine(address.format(""), poolclass=NullPool, isolation_level="AUTOCOMMIT")
     try:
-        stop_at = time.monotonic() + 60
-        while True:
-            try:
-                with engine.connect() as connection:
-                    connection.execute(text("SELECT 1"))
-                break
-            except OperationalError:
-                assert running.poll() is None, "MariaDB did not start"
-                assert time.monotonic() < stop_at, "MariaDB did not answer"
-                time.sleep(0.1)
-        numbers = itertools.count(1)
-
-        def new_database() -> str:
-            name = f"test_{next(numbers)}"
-            with engine.connect() as connection:
-                connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
-            return address.format(name)
-
-        yield new_database
+        yield _databases(running, engine, address, "CREATE DATABASE {} CHARACTER SET utf8mb4")
     finally:
         running.terminate()
         running.wait(30)

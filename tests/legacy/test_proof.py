@@ -258,7 +258,7 @@ def test_a_proof_verifies_and_every_change_of_it_shows(catalog: Catalog, source:
     assert found.is_good
     assert document["sources"][0]["merkle"]["files"]["leaves"] == 1
     assert document["sources"][0]["merkle"]["values"]["leaves"] == 5 + 2 + 2
-    assert document["verdict"] == {"clean": False, "accounted": False}
+    assert document["verdict"] == {"clean": False, "accounted": False, "complete": True}
     for path in (("verdict", "clean"), ("merkle", "root"), ("sources", 0, "rows"), ("scanner", "version")):
         changed = deepcopy(document)
         place: Any = changed

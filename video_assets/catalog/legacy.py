@@ -71,6 +71,8 @@ class LegacySource(SQLModel, table=True):
     preset: str | None = None
     cursor: dict[str, Any] = _json()
     """Where the inventory stands, per table: the last primary key seen, and whether the pass is complete."""
+    left_alone: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    """Tables that are not the application's own: ``name``, ``kind``, ``role``, ``why``; of the last inventory."""
     rows_scanned: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     scanned_at: datetime | None = _moment()
     created_at: datetime = _now()

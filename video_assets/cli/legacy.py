@@ -36,7 +36,7 @@ from video_assets.legacy.inventory import InventoryReport, TableReport, take_inv
 from video_assets.legacy.presets import PRESETS
 from video_assets.legacy.presets.examples import create_example
 from video_assets.legacy.report import BUCKET_TITLES, AtRisk, Bucket, build_report
-from video_assets.legacy.report_forms import advice_sentences, report_csv, report_document
+from video_assets.legacy.report_forms import advice_sentences, left_alone_lines, report_csv, report_document
 from video_assets.legacy.report_html import report_html
 from video_assets.legacy.resurrection import askable
 from video_assets.legacy.writing_config import source_toml
@@ -211,6 +211,7 @@ def _report_view(report: AtRisk) -> Group:
         f"{size_text(report.bytes)} in {duration_text(report.seconds)}; "
         f"storage {report.storage_per_month:,.2f} USD a month, egress {report.egress:,.2f} USD",
         *advice_sentences(report),
+        *left_alone_lines(report.left_alone),
     ]
     if report.scanned_at is None:
         lines.insert(0, "The inventory is not complete yet: there may be more than this.")

@@ -24,7 +24,8 @@ from video_assets.legacy.addresses import resolve_url
 from video_assets.legacy.discovery import Discovery, discover
 from video_assets.legacy.errors import SourceError
 from video_assets.legacy.folders import FolderLook, discover_folder
-from video_assets.legacy.proposing import propose, propose_folder
+from video_assets.legacy.proposing import fixed_lines, propose, propose_folder
+from video_assets.legacy.report_forms import left_alone_lines
 
 
 def mount(app: typer.Typer) -> None:
@@ -113,10 +114,15 @@ def _show_discovery(found: Discovery) -> None:
         console().print(made)
     for blob in found.blobs:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in blob.types.items())
-        say(f"{blob.table}.{blob.column}: {blob.count:,} files as bytes, {size_text(blob.bytes)} ({kinds})")
+        if blob.count:
+            say(f"{blob.table}.{blob.column}: {blob.count:,} files as bytes, {size_text(blob.bytes)} ({kinds})")
+        for line in fixed_lines(blob):
+            note(line)
     for look in found.tables:
         if look.problem is not None:
             note(f"{look.name} was left out: {look.problem}")
+    for line in left_alone_lines(each.document() for each in found.left_alone):
+        note(line)
 
 
 def _discovery_document(found: Discovery) -> dict[str, object]:
@@ -163,9 +169,11 @@ def _discovery_document(found: Discovery) -> dict[str, object]:
                 "count": blob.count,
                 "bytes": blob.bytes,
                 "types": blob.types,
+                "fixed": blob.fixed,
             }
             for blob in found.blobs
         ],
+        "left_alone": [each.document() for each in found.left_alone],
     }
 
 

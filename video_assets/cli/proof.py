@@ -33,7 +33,7 @@ from video_assets.legacy.proof import (
     verify_against,
 )
 from video_assets.legacy.proof_files import write_document, write_proof, write_whole
-from video_assets.legacy.proof_html import proof_html, verdict_sentence
+from video_assets.legacy.proof_html import coverage_sentence, place_line, proof_html, verdict_sentence
 from video_assets.legacy.scan_results import CLASSES
 from video_assets.legacy.signing import SigningKeyUnusable, key_fingerprint, load_signing_key
 from video_assets.settings import Settings, get_settings
@@ -157,16 +157,15 @@ def show_proof(document: Mapping[str, Any]) -> None:
                     cell(f"{counts['durable']:,}", "green"),
                 )
     own, stores = document["catalog"], document["stores"]
-    lines = [
-        f"{part['name']}: {part['rows']:,} rows, every one of them read; {part['jwts']:,} tokens left"
-        for part in document["sources"]
-    ]
-    lines += [
-        f"{part['name']}: {name} could not be read: {each['problem']}"
-        for part in document["sources"]
-        for name, each in part["tables"].items()
-        if each.get("problem")
-    ]
+    lines = []
+    for part in document["sources"]:
+        lines.append(f"{part['name']}: {coverage_sentence(part)}; {part['jwts']:,} tokens left")
+        lines += [
+            f"{part['name']}: {name} could not be read: {each['problem']}"
+            for name, each in part["tables"].items()
+            if each.get("problem")
+        ]
+        lines += coverage_lines(part)
     lines.append(f"catalog: {own['values']:,} values in {own['rows']:,} rows, {own['violations']:,} temporary")
     lines += [
         f"{each['name']}: {each['values']:,} values in {each['rows']:,} rows, {each['violations']:,} temporary"
@@ -181,6 +180,31 @@ def show_proof(document: Mapping[str, Any]) -> None:
     console().print(Group(*shown, *(cell(line) for line in lines), verdict))
 
 
+def coverage_lines(part: Mapping[str, Any]) -> list[str]:
+    """What was not read of a source, and whose the tables are that hold something temporary, a line each."""
+    lines = []
+    for name, each in part["tables"].items():
+        if each.get("note") and any(counts["temporary"] for counts in each["columns"].values()):
+            lines.append(f"{part['name']}: {name} ({each['kind']}): {each['note']}")
+    unknown = part["exceptions"].get("unknown", {"listed": []})["listed"]
+    reasons = dict.fromkeys(
+        (place["table"], place["column"], place["why"]) for place in unknown if "why" in place
+    )
+    lines += [f"{part['name']}: {name}.{column}: {why}" for name, column, why in list(reasons)[:_MOST_LISTED]]
+    coverage = part.get("coverage", {"not_read": [], "elsewhere": []})
+    lines += [f"{part['name']}: not read: {place_line(entry)}" for entry in coverage["not_read"][:_MOST_LISTED]]
+    more = len(coverage["not_read"]) - _MOST_LISTED
+    if more > 0:
+        lines.append(f"{part['name']}: not read: {more:,} more places; the document lists them")
+    if coverage["elsewhere"]:
+        lines.append(
+            f"{part['name']}: {len(coverage['elsewhere']):,} views, partitions and parts of virtual tables are "
+            "read as rows of what they belong to"
+        )
+    return lines
+
+
+_MOST_LISTED = 20
 _STYLES = {"lost": "red", "unknown": "red", "pending": "yellow", "excepted": "dim"}
 
 
@@ -253,6 +277,9 @@ def _verification(found: Verification) -> dict[str, Any]:
         "fingerprint": key_fingerprint(found.signer) if found.signer else None,
         "checks": found.checks,
         "failures": found.failures,
+        "coverage": {
+            part["name"]: part["coverage"] for part in found.document.get("sources", ()) if "coverage" in part
+        },
         "leaves": [inclusion.words for inclusion in found.inclusions],
     }
 
@@ -269,6 +296,10 @@ def _show_verification(found: Verification) -> None:
         say(f"Signed by {key_fingerprint(found.signer)} (public key {found.signer})")
         if "verdict" in found.document:
             say(f"It says of {found.document['made_at']}: {verdict_sentence(found.document)}")
+            for part in found.document["sources"]:
+                say(f"{part['name']}: {coverage_sentence(part)}")
+                for line in coverage_lines(part):
+                    say(line)
 
 
 # --- one row ----------------------------------------------------------------------------------------------------

@@ -231,6 +231,8 @@ class Source(_Part):
     """Findings per batch."""
     before_images: timedelta = timedelta(days=30)
     """How long an undo is possible."""
+    skip: dict[str, str] = Field(default_factory=dict)
+    """Tables that the proof does not read (``*`` for anything), each with the reason; the proof repeats it."""
 
     @field_validator("name")
     @classmethod

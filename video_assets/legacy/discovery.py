@@ -6,24 +6,25 @@ some between), all of them on demand.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, cast, column, func, inspect, select, text
+from sqlalchemy import ColumnElement, Connection, Text, cast, column, func, inspect, select
 from sqlalchemy import table as make_table
 from sqlalchemy.engine.interfaces import ReflectedColumn
-from sqlalchemy.types import ARRAY, JSON, Boolean, Date, DateTime, Integer, Numeric, Time, Uuid
+from sqlalchemy.types import JSON
 
 from video_assets.catalog.models import utc_now
+from video_assets.legacy.byte_values import Form, look_into
 from video_assets.legacy.config import Reading
 from video_assets.legacy.connecting import SourceDatabase, open_database
 from video_assets.legacy.errors import SourceError, SourceMismatch
 from video_assets.legacy.places import generalised, kept_pointer
+from video_assets.legacy.relations import Holds, Relation, Role, relations_of
 from video_assets.legacy.scanning import host_of
-from video_assets.legacy.tables import is_binary, moment_of, plain_type, view_names
+from video_assets.legacy.tables import head_of, is_shown, moment_of, plain_type
 from video_assets.urls import find
 
 DYING = timedelta(hours=24)
@@ -31,20 +32,11 @@ DYING = timedelta(hours=24)
 
 _CREATED = ("created_at", "createdat", "created", "created_on", "inserted_at", "date_created", "creation_date")
 _CHANGED = ("updated_at", "updatedat", "updated", "modified_at", "modified", "last_modified", "changed_at")
-_NO_TEXT = (Integer, Numeric, Boolean, DateTime, Date, Time, Uuid)
-_SYSTEM_SCHEMAS = re.compile(r"information_schema|pg_.*|mysql|performance_schema|sys")
 _ROWS_AT_ONCE = 50
 _BYTES_AT_ONCE = 16_000_000
 """Rows are fetched so many at a time, fewer where they turn out to be large documents."""
-_MAGIC_BYTES = 16
-_MAGIC = (
-    ("video/mp4", re.compile(rb"....ftyp", re.DOTALL)),
-    ("video/webm", re.compile(rb"\x1aE\xdf\xa3")),
-    ("image/png", re.compile(rb"\x89PNG")),
-    ("image/jpeg", re.compile(rb"\xff\xd8\xff")),
-    ("image/gif", re.compile(rb"GIF8")),
-    ("image/webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
-)
+_HEAD_BYTES = 16 * 1024
+"""Of each BLOB: enough to tell what it is, and to find a URL in a document of the usual size."""
 
 
 @dataclass(slots=True)
@@ -101,6 +93,10 @@ class BlobPlace:
     bytes: int = 0
     types: dict[str, int] = field(default_factory=dict)
     """MIME type by the first bytes → how many; ``unknown`` for what is no media file known here."""
+    texts: int = 0
+    """Values that are text (JSON as bytes): they are searched like any other text, and are no files."""
+    fixed: dict[str, int] = field(default_factory=dict)
+    """How many hold a temporary URL that cannot be replaced where it stands, by what they are (``gzip``)."""
 
 
 @dataclass(slots=True)
@@ -119,6 +115,8 @@ class TableLook:
     changed_at: str | None
     problem: str | None = None
     """Why it could not be read, one sentence."""
+    left_alone: str | None = None
+    """Whose it is, when it is not for a rewrite by its own name."""
 
     @property
     def is_exact(self) -> bool:
@@ -135,6 +133,8 @@ class Discovery:
     tables: list[TableLook] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     blobs: list[BlobPlace] = field(default_factory=list)
+    left_alone: list[Relation] = field(default_factory=list)
+    """Tables that are not a user's own: parts of others, of extensions, of tools; each says whose it is."""
     now: datetime = field(default_factory=utc_now)
 
     @property
@@ -181,10 +181,12 @@ def discover(
     """
     with open_database(url, name=name, reading=reading) as database:
         found = Discovery(database.address, database.dialect, now=now or utc_now())
-        with database.connect() as connection:
-            names = list(_table_names(connection))
-        for table, schema, is_view in names:
-            look = _Look(database, found, table, schema, is_view=is_view)
+        for relation in relations_of(database):
+            if relation.is_left_alone:
+                found.left_alone.append(relation)
+                if relation.role not in _LOOKED_INTO:
+                    continue
+            look = _Look(database, found, relation)
             try:
                 look.prepare()
                 look.read(exact=exact, sample=sample, on_progress=on_progress)
@@ -192,50 +194,26 @@ def discover(
                 look.table.problem = str(exc)
             found.tables.append(look.table)
             found.places += sorted(look.places.values(), key=lambda place: -place.count)
-            found.blobs += [blob for blob in look.blobs.values() if blob.count]
+            found.blobs += [blob for blob in look.blobs.values() if blob.count or blob.fixed]
     return found
 
 
-def _table_names(connection: Connection) -> Iterator[tuple[str, str | None, bool]]:
-    inspector = inspect(connection)
-    default = inspector.default_schema_name
-    schemas = [None]
-    if inspector.dialect.name == "postgresql":
-        schemas += [
-            name  # type: ignore[misc]
-            for name in inspector.get_schema_names()
-            if name != default and not _SYSTEM_SCHEMAS.fullmatch(name)
-        ]
-    for schema in schemas:
-        parts = _partitions(connection, schema or default)
-        for name in sorted(set(inspector.get_table_names(schema)) - parts):
-            yield name, schema, False
-        for name in sorted(view_names(inspector, schema)):
-            yield name, schema, True
-
-
-def _partitions(connection: Connection, schema: str | None) -> set[str]:
-    """Tables of PostgreSQL that are parts of another one, in which their rows are found."""
-    if connection.dialect.name != "postgresql":
-        return set()
-    statement = text(
-        "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relispartition AND n.nspname = :schema"
-    )
-    return set(connection.execute(statement, {"schema": schema}).scalars())
+_LOOKED_INTO = (Role.HISTORY, Role.TOOL)
+"""Roles whose tables are searched although they are left alone: what stands in them is named."""
 
 
 class _Look:
     """One table while it is looked through."""
 
-    def __init__(
-        self, database: SourceDatabase, found: Discovery, name: str, schema: str | None, *, is_view: bool
-    ) -> None:
+    def __init__(self, database: SourceDatabase, found: Discovery, relation: Relation) -> None:
         self.database = database
         self.found = found
-        self.plain_name, self.schema = name, schema
-        full = f"{schema}.{name}" if schema else name
-        self.table = TableLook(full, is_view, None, 0, (), (), frozenset(), None, None)
+        self.plain_name, self.schema = relation.table, relation.schema
+        self.is_virtual = relation.kind == "virtual table"
+        self._holds = {column.name: column.holds for column in relation.columns if column.is_readable}
+        self.table = TableLook(relation.name, relation.is_view, None, 0, (), (), frozenset(), None, None)
+        self.table.problem = relation.unread if not relation.is_elsewhere else None
+        self.table.left_alone = relation.note if relation.is_left_alone else None
         self.places: dict[tuple[str, str, str, str], Place] = {}
         self.blobs: dict[str, BlobPlace] = {}
         self._texts: list[str] = []
@@ -243,6 +221,8 @@ class _Look:
 
     def prepare(self) -> None:
         """Reflect the columns and count the rows. Raises SourceError."""
+        if self.table.problem is not None:
+            raise SourceMismatch(self.table.problem)
         if "." in self.plain_name:
             raise SourceMismatch(
                 "the dot in its name cannot be told from the one in schema.table; give a view of another name "
@@ -250,21 +230,24 @@ class _Look:
             )
         with self.database.connect() as connection:
             inspector = inspect(connection)
-            columns = inspector.get_columns(self.plain_name, self.schema)
+            entries = inspector.get_columns(self.plain_name, self.schema)
+            columns = [entry for entry in entries if entry["name"] in self._holds]
             table = self.table
             table.columns = tuple(entry["name"] for entry in columns)
             self._types = {entry["name"]: plain_type(entry["type"]) for entry in columns}
             table.json_columns = frozenset(n for n, kind in self._types.items() if isinstance(kind, JSON))
             if not table.is_view:
                 key = inspector.get_pk_constraint(self.plain_name, self.schema)["constrained_columns"]
-                table.key = tuple(key)
+                # A virtual table has no other key than the number of its row.
+                table.key = ("rowid",) if self.is_virtual else tuple(key)
             table.created_at = _named(columns, _CREATED)
             table.changed_at = _named(columns, _CHANGED)
             for entry in columns:
-                if is_binary(self._types[entry["name"]]):
-                    self.blobs[entry["name"]] = BlobPlace(table.name, entry["name"])
-                elif self._may_hold_text(entry):
-                    self._texts.append(entry["name"])
+                match self._holds[entry["name"]]:
+                    case Holds.BYTES:
+                        self.blobs[entry["name"]] = BlobPlace(table.name, entry["name"])
+                    case Holds.TEXT:
+                        self._texts.append(entry["name"])
         try:
             with self.database.connect() as connection:
                 self.table.rows = connection.execute(
@@ -272,12 +255,6 @@ class _Look:
                 ).scalar_one()
         except SourceError:
             self.table.rows = None  # too large to be counted in time
-
-    def _may_hold_text(self, entry: ReflectedColumn) -> bool:
-        # In SQLite any column may hold text, whatever it is declared as, except the row's number.
-        if self.database.dialect == "sqlite":
-            return not isinstance(entry["type"], Integer | Boolean)
-        return not isinstance(self._types[entry["name"]], _NO_TEXT)
 
     def read(self, *, exact: bool, sample: int, on_progress: Progress | None) -> None:
         """Read the sample, or everything."""
@@ -299,11 +276,12 @@ class _Look:
         expressions: list[ColumnElement[Any]] = []
         for name in self._texts:
             place: ColumnElement[Any] = source.c[name]
-            as_text = name in self.table.json_columns or isinstance(self._types[name], ARRAY)
-            expressions.append(cast(place, Text) if as_text and self.database.dialect != "sqlite" else place)
+            as_text = is_shown(self._types[name], self.database.dialect)
+            expressions.append(cast(place, Text) if as_text else place)
         length = func.length if self.database.dialect == "sqlite" else func.octet_length
         for name in self.blobs:
-            expressions += [length(source.c[name]), func.substr(source.c[name], 1, _MAGIC_BYTES)]
+            head = head_of(source.c[name], _HEAD_BYTES, self.database.dialect)
+            expressions += [length(source.c[name]), head]
         created = self.table.created_at
         if created is not None:
             expressions.append(source.c[created])
@@ -330,7 +308,9 @@ class _Look:
             result = connection.execution_options(stream_results=True).execute(statement)
             rows = 1
             while portion := result.fetchmany(rows):
-                size = sum(len(value) for row in portion for value in row if isinstance(value, str | bytes))
+                size = sum(
+                    len(value) for row in portion for value in row if isinstance(value, str | bytes | memoryview)
+                )
                 fitting = _BYTES_AT_ONCE * len(portion) // max(size, 1)
                 rows = max(min(2 * rows, fitting, _ROWS_AT_ONCE), 1)
                 self.table.rows_read += len(portion)
@@ -352,16 +332,29 @@ class _Look:
         for blob in self.blobs.values():
             size, head = row[at], row[at + 1]
             at += 2
-            if size:
-                blob.count += 1
-                blob.bytes += int(size)
-                kind = media_type_of(
-                    bytes(head) if not isinstance(head, str) else head.encode("latin-1", "replace")
-                )
-                blob.types[kind] = blob.types.get(kind, 0) + 1
+            if isinstance(head, str):
+                blob.texts += 1
+                self._text(blob.column, head, created)
+            elif isinstance(head, bytes | memoryview | bytearray) and size:
+                self._bytes(blob, bytes(head), int(size), created)
 
-    def _text(self, name: str, value: str | bytes, created: datetime | None) -> None:
-        for finding in find(value, created_at=created):
+    def _bytes(self, blob: BlobPlace, head: bytes, size: int, created: datetime | None) -> None:
+        looked = look_into(head)
+        if looked.form is Form.TEXT and self._text(blob.column, head, created):
+            blob.texts += 1
+            return
+        content = None if looked.form is Form.TEXT else looked.content
+        if content is not None and find(content, created_at=created):
+            blob.fixed[looked.kind] = blob.fixed.get(looked.kind, 0) + 1
+        blob.count += 1
+        blob.bytes += size
+        kind = looked.kind if looked.form is Form.MEDIA else "unknown"
+        blob.types[kind] = blob.types.get(kind, 0) + 1
+
+    def _text(self, name: str, value: str | bytes, created: datetime | None) -> bool:
+        """Count the URLs of one text; whether there are any."""
+        found = find(value, created_at=created)
+        for finding in found:
             pointer = generalised(kept_pointer(finding.pointer))
             host = host_of(finding.url) or "?"
             scheme = finding.classification.scheme or "?"
@@ -370,11 +363,7 @@ class _Look:
             if place is None:
                 place = self.places[key] = Place(self.table.name, name, pointer, host, scheme)
             place.add(created, finding.classification.expires_at, self.found.now)
-
-
-def media_type_of(head: bytes) -> str:
-    """The MIME type that the first bytes of a file tell; ``unknown`` when they tell none."""
-    return next((kind for kind, magic in _MAGIC if magic.match(head)), "unknown")
+        return bool(found)
 
 
 def _named(columns: Sequence[ReflectedColumn], names: Sequence[str]) -> str | None:

@@ -10,12 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from video_assets.legacy.byte_values import is_text
 from video_assets.legacy.config import Column, Related
 from video_assets.legacy.places import kept_pointer, matches
 from video_assets.legacy.scanning import digest
 from video_assets.legacy.siblings import Sibling, set_siblings
 from video_assets.legacy.values import RowAccess, Value
 from video_assets.urls import Finding, find, replace
+from video_assets.urls.documents.encodings import decode_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ def edit_value(
     pairs = [(found, durable.url) for found, durable in chosen]
     new: str | bytes
     if isinstance(content, bytes):
-        new = replace(content, pairs)
+        decoded = decode_bytes(replaced := replace(content, pairs))
+        told = _with_siblings(decoded.text, chosen, related)
+        new = replaced if told == decoded.text else decoded.whole(told)
     else:
         new = _with_siblings(replace(content, pairs), chosen, related)
     copies = tuple((kept_pointer(found.pointer), durable) for found, durable in chosen)
@@ -165,6 +169,10 @@ def edit_row(
     for name, of_column in places.items():
         if name in access.generated:
             _sort_generated(edit, values[name], of_column)
+            continue
+        content = values[name].data
+        if isinstance(content, bytes) and not is_text(content):
+            edit.missing += of_column  # it was text when it was found
             continue
         column = access.shape.config.column(name)
         edited = edit_value(values[name], of_column, excepted.get(name, ()), column.related)

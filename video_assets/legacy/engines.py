@@ -6,19 +6,22 @@ Sessions that only read cannot write; text in an unknown encoding survives uncha
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SAWarning
 from sqlalchemy.pool import NullPool
 
 from video_assets.legacy.config import Reading
 from video_assets.legacy.errors import ConfigurationInvalid, SourceUnavailable
 
 DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb")
+# A type that SQLAlchemy does not know is read as the text that the database shows.
+warnings.filterwarnings("ignore", message="Did not recognize type", category=SAWarning)
 _EXTRAS = {"psycopg2": "postgres", "pymysql": "mysql"}
 
 

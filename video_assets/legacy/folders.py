@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from video_assets.catalog.models import utc_now
+from video_assets.legacy.byte_values import media_type_of
 from video_assets.legacy.config import Column, Source, Table
-from video_assets.legacy.discovery import Place, media_type_of
+from video_assets.legacy.discovery import Place
 from video_assets.legacy.errors import SourceUnavailable
 from video_assets.legacy.keys import encode_key
 from video_assets.legacy.places import generalised, kept_pointer
@@ -112,6 +113,7 @@ def search_files(source: Source, files: Sequence[Path]) -> Seen:
         Table(name=DOCUMENT_TABLE, columns=(Column(name=DOCUMENT_COLUMN),), created_at="created_at"),
         ("path", DOCUMENT_COLUMN, "created_at"),
         1,
+        all_bytes=True,
     )
     for file in files:
         name = file.relative_to(root).as_posix()

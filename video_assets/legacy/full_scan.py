@@ -1,7 +1,7 @@
 """The scan over every row of a source: what temporary is still there, of which class, and what became durable.
 
-It reads every text and JSON column of every configured table, not only the configured ones: what nobody thought
-of is found here. Each value and each durable file is handed on as a leaf, so that a proof can be built over them.
+It reads every column that can hold text or bytes, of every table that is there, configured or not. Each value and
+each durable file is handed on as a leaf, so that a proof can be built over them.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, Enum, String, inspect
-from sqlalchemy.types import LargeBinary, NullType, TypeEngine
+from sqlalchemy import text
 from sqlmodel import col, select
 
 from video_assets.catalog import Catalog
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
-from video_assets.legacy.config import Column, Source, Table
-from video_assets.legacy.connecting import SourceDatabase, connect
+from video_assets.legacy.byte_values import look_into
+from video_assets.legacy.config import Source
+from video_assets.legacy.connecting import connect
 from video_assets.legacy.errors import SourceError, SourceUnavailable
 from video_assets.legacy.folders import (
     DOCUMENT_COLUMN,
@@ -31,10 +31,9 @@ from video_assets.legacy.folders import (
 )
 from video_assets.legacy.keys import encode_key
 from video_assets.legacy.merkle import Words
-from video_assets.legacy.reading import pages
+from video_assets.legacy.scan_plan import Only, TableReading, cannot_be_read, readings
 from video_assets.legacy.scan_results import SETTLED, ColumnCount, Remaining, SourceScan, TableScan
 from video_assets.legacy.scanning import Search, SeenFinding, digest
-from video_assets.legacy.tables import TableShape, look_at, plain_type, split_name
 from video_assets.urls import find, may_contain, redact
 from video_assets.urls.tokens import find_jwts
 
@@ -62,8 +61,9 @@ def scan_source(
     on_value: LeafTaker = _nobody,
     on_file: LeafTaker = _nobody,
     on_progress: Callable[[str, int], object] | None = None,
+    only: Only | None = None,
 ) -> SourceScan:
-    """Read every row of every configured table of a source.
+    """Read every row of every table of a source; with ``only``, of these columns of its configured tables.
 
     ``on_value`` gets ``(source, table, row key, column, sha256 of the value)`` of every value, ``on_file`` gets
     ``(source, table, row key, column, pointer, bucket, key, sha256, size)`` of every place whose durable address
@@ -75,31 +75,27 @@ def scan_source(
         return _scan_folder(source, catalog, on_value, on_file)
     with connect(source) as database:
         scan = SourceScan(source.name, database.address)
-        for table in source.tables:
-            scan.tables[table.name] = counts = TableScan()
+        for reading in readings(database, source, scan, only):
+            reader = _TableReader(source.name, reading, catalog, scan, on_value, on_file)
             try:
-                shape = look_at(database, every_text_column(database, table), to_rewrite=False)
-            except SourceError as exc:
-                counts.problem = str(exc)
-                continue
-            counts.key = shape.key
-            address_of = {each.name: each.url_column for each in table.columns if each.url_column}
-            reader = _TableReader(source.name, shape, catalog, scan, counts, on_value, on_file, address_of)
-            try:
-                for page in pages(database, shape):
+                for page in reading.pages:
                     reader.read(page.rows)
                     if on_progress is not None:
-                        on_progress(table.name, counts.rows)
-            except SourceUnavailable:
-                raise
+                        on_progress(reading.name, reading.counts.rows)
+            except SourceUnavailable as exc:
+                if reading.is_configured:
+                    raise
+                with database.connect() as connection:
+                    connection.execute(text("SELECT 1"))  # it is about this table, if the database answers
+                cannot_be_read(scan, reading, exc)
             except SourceError as exc:
-                counts.problem = str(exc)
+                cannot_be_read(scan, reading, exc)
     return scan
 
 
 def _scan_folder(source: Source, catalog: Catalog | None, on_value: LeafTaker, on_file: LeafTaker) -> SourceScan:
     scan = SourceScan(source.name, str(source.path()))
-    column = ColumnCount()
+    column = ColumnCount(type="file")
     scan.tables[DOCUMENT_TABLE] = counts = TableScan(("path",), columns={DOCUMENT_COLUMN: column})
     for files, _ in folder_pages(source, after=None, size=_FILES_AT_ONCE):
         texts: dict[tuple[str, str], str] = {}
@@ -124,72 +120,83 @@ def _scan_folder(source: Source, catalog: Catalog | None, on_value: LeafTaker, o
     return scan
 
 
-def every_text_column(database: SourceDatabase, table: Table) -> Table:
-    """The table's configuration with every column added that can hold text. BLOBs are no text."""
-    name, schema = split_name(table.name)
-    known = {entry.name: entry for entry in table.columns}
-    columns = [entry for entry in table.columns if entry.type != "blob"]
-    with database.connect() as connection:
-        inspector = inspect(connection)
-        if not inspector.has_table(name, schema=schema):
-            return table
-        for entry in inspector.get_columns(name, schema):
-            if entry["name"] not in known and _may_hold_text(plain_type(entry["type"]), database.dialect):
-                kind = "json" if isinstance(plain_type(entry["type"]), JSON) else "text"
-                columns.append(Column.model_validate({"name": entry["name"], "type": kind}))
-    return table.model_copy(update={"columns": tuple(columns)})
-
-
-def _may_hold_text(type_: TypeEngine[Any], dialect: str) -> bool:
-    if isinstance(type_, LargeBinary | Enum):
-        return False
-    # On SQLite a column may hold text whatever its type says; an unknown type may be citext or hstore.
-    return dialect == "sqlite" or isinstance(type_, String | JSON | ARRAY | NullType)
-
-
 @dataclass(slots=True)
 class _TableReader:
     source: str
-    shape: TableShape
+    reading: TableReading
     catalog: Catalog | None
     scan: SourceScan
-    counts: TableScan
     on_value: LeafTaker
     on_file: LeafTaker
-    address_of: Mapping[str, str]
-    """Per BLOB column: the column that gets its file's durable address."""
     search: Search = field(init=False)
+    address_of: Mapping[str, str] = field(init=False)
+    """Per BLOB column: the column that gets its file's durable address."""
     has_rewritten: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self.search = Search(
-            self.source, self.shape.config, tuple(self.shape.read_columns()), len(self.shape.key)
-        )
-        self.counts.columns = {entry.name: ColumnCount() for entry in self.shape.config.columns}
+        shape, counts = self.reading.shape, self.reading.counts
+        # A column of files is searched like any other here.
+        entries = tuple(entry.model_copy(update={"type": "text"}) for entry in shape.config.columns)
+        table = shape.config.model_copy(update={"columns": entries})
+        self.search = Search(self.source, table, tuple(shape.read_columns()), len(shape.key), all_bytes=True)
+        self.address_of = {each.name: each.url_column for each in shape.config.columns if each.url_column}
+        counts.columns = {entry.name: ColumnCount(type=counts.types.get(entry.name, "")) for entry in entries}
         if self.catalog is not None:
             with self.catalog.read() as session:
-                any_ = _rewritten(self.source, self.shape.name).limit(1)
+                any_ = _rewritten(self.source, shape.name).limit(1)
                 self.has_rewritten = session.exec(any_).first() is not None
 
     def read(self, rows: Sequence[Sequence[Any]]) -> None:
         """Count one page, and hand on its leaves."""
         values: dict[tuple[str, str], str] = {}
+        inside: dict[tuple[str, str], str] = {}
+        searched: list[Sequence[Any]] = []
+        name, counts = self.reading.name, self.reading.counts
         for row in rows:
-            self.counts.rows += 1
-            row_key = _shown_key(encode_key(row[: self.search.keys]))
-            for number, entry in enumerate(self.shape.config.columns, self.search.keys):
-                text = _as_text(row[number])
+            counts.rows += 1
+            raw_key = encode_key(row[: self.search.keys])
+            row_key = _shown_key(raw_key) if self.reading.names_rows else "[]"
+            for number, entry in enumerate(self.search.table.columns, self.search.keys):
+                value = row[number]
+                if value is None:
+                    continue
+                if isinstance(value, bytes | bytearray | memoryview):
+                    content, is_whole = self._bytes(entry.name, bytes(value), inside, raw_key)
+                    if content != value:
+                        row = (*row[:number], content, *row[number + 1 :])
+                    if not is_whole:
+                        continue
+                text = _as_text(value)
                 if text is None:
                     continue
-                self.counts.columns[entry.name].values += 1
-                self.on_value((self.source, self.shape.name, row_key, entry.name, digest(text)))
+                counts.columns[entry.name].values += 1
+                self.on_value((self.source, name, row_key, entry.name, digest(text)))
                 if self.has_rewritten:
                     values[row_key, entry.name] = text
                 if may_contain(text) or "." in text:
                     self._bare_tokens(row_key, entry.name, text)
-        _count(self.scan, self.catalog, self.search.rows(rows).findings)
+            searched.append(row)
+        found = self.search.rows(searched).findings
+        _count(self.scan, self.catalog, found, name, inside, is_configured=self.reading.is_configured)
         if self.has_rewritten and self.catalog is not None:
-            _tell_files(self.scan, self.catalog, self.shape.name, values, self.on_file, self.address_of)
+            _tell_files(self.scan, self.catalog, name, values, self.on_file, self.address_of)
+
+    def _bytes(
+        self, name: str, value: bytes, inside: dict[tuple[str, str], str], row_key: str
+    ) -> tuple[bytes | None, bool]:
+        """What of some bytes is searched, and whether they were read whole."""
+        column = self.reading.counts.columns[name]
+        looked = look_into(value)
+        column.bytes[looked.kind] += 1
+        most = self.reading.shape.heads.get(name)
+        is_whole = most is None or len(value) < most
+        if not is_whole:
+            column.unseen[f"{looked.kind}, too large to be searched"] += 1
+        elif not looked.is_seen_through:
+            column.unseen[looked.kind] += 1
+        if looked.kind != "text":
+            inside[row_key, name] = f"it stands in {looked.kind}, where it cannot be replaced in place"
+        return looked.content, is_whole
 
     def _bare_tokens(self, row_key: str, column: str, text: str) -> None:
         """Tokens that stand outside every URL: no link, but a credential all the same."""
@@ -200,7 +207,7 @@ class _TableReader:
         for token in tokens:
             if not any(each.start <= token.start < each.end for each in found):
                 shown = redact(text[token.start : token.end])
-                place = Remaining(self.shape.name, row_key, column, "", "unknown", "jwt", True, shown)
+                place = Remaining(self.reading.name, row_key, column, "", "unknown", "jwt", True, shown)
                 _keep(self.scan, place)
 
 
@@ -248,16 +255,34 @@ def _tell_files(
             on_file((*place, file.bucket or "", file.key or "", file.sha256 or "", str(file.file_size)))
 
 
-def _count(scan: SourceScan, catalog: Catalog | None, findings: Sequence[SeenFinding]) -> None:
+def _count(
+    scan: SourceScan,
+    catalog: Catalog | None,
+    findings: Sequence[SeenFinding],
+    table: str | None = None,
+    inside: Mapping[tuple[str, str], str] | None = None,
+    *,
+    is_configured: bool = True,
+) -> None:
+    """Count what was found in ``table``; ``inside`` tells by row key and column what it cannot be replaced in.
+
+    In a table that nobody configured, a URL is what an inventory found out about the same URL elsewhere: behind a
+    view, or in the table whose history this is.
+    """
     known = _known(catalog, [finding.id for finding in findings])
+    same = {} if is_configured else _settled_elsewhere(catalog, scan.source, findings)
     for finding in findings:
-        classed, message, evidence = known.get((finding.id, finding.url_digest), ("unknown", None, {}))
+        classed, message, evidence = known.get(
+            (finding.id, finding.url_digest), same.get(finding.url_digest, _UNKNOWN)
+        )
         if finding.excepted is not None:
             classed, message = "excepted", finding.excepted
+        elif classed == "unknown" and inside:
+            message = inside.get((finding.row_key, finding.column))
         _keep(
             scan,
             Remaining(
-                finding.table,
+                table or finding.table,
                 _shown_key(finding.row_key),
                 finding.column,
                 finding.pointer,
@@ -281,11 +306,45 @@ def _keep(scan: SourceScan, place: Remaining) -> None:
         listed.append(place)
 
 
-def _known(
-    catalog: Catalog | None, ids: Sequence[str]
-) -> dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]]:
-    """Class, explanation and evidence by finding and URL digest: another URL at a known place is unknown."""
-    known: dict[tuple[str, str], tuple[str, str | None, dict[str, Any]]] = {}
+_Known = tuple[str, str | None, dict[str, Any]]
+"""Class, explanation and evidence."""
+_UNKNOWN: _Known = ("unknown", None, {})
+
+
+def _settled_elsewhere(
+    catalog: Catalog | None, source: str, findings: Sequence[SeenFinding]
+) -> dict[str, _Known]:
+    """By URL digest: what is lost or left alone where an inventory found the very same URL."""
+    known: dict[str, _Known] = {}
+    if catalog is None:
+        return known
+    digests = {finding.url_digest for finding in findings}
+    for some in _portions(list({finding.file_id for finding in findings})):
+        statement = (
+            select(LegacyFinding, LegacyFile)
+            .join(LegacyFile, col(LegacyFile.id) == LegacyFinding.file_id)
+            .where(
+                col(LegacyFinding.file_id).in_(some),
+                LegacyFinding.source == source,
+                col(LegacyFinding.state).in_(list(_CLASS_OF)),
+            )
+        )
+        with catalog.read() as session:
+            for finding, file in session.exec(statement):
+                if finding.url_digest in digests:
+                    known[finding.url_digest] = _told(finding, file)
+    return known
+
+
+def _told(finding: LegacyFinding, file: LegacyFile) -> _Known:
+    classed = _CLASS_OF.get(str(finding.state), "pending")
+    message = finding.message or file.message if classed in SETTLED else None
+    return classed, message, dict(file.evidence) if classed == "lost" else {}
+
+
+def _known(catalog: Catalog | None, ids: Sequence[str]) -> dict[tuple[str, str], _Known]:
+    """What is known by finding and URL digest: another URL at a known place is unknown."""
+    known: dict[tuple[str, str], _Known] = {}
     if catalog is None:
         return known
     for some in _portions(ids):
@@ -296,10 +355,7 @@ def _known(
         )
         with catalog.read() as session:
             for finding, file in session.exec(statement):
-                classed = _CLASS_OF.get(str(finding.state), "pending")
-                message = finding.message or file.message if classed in SETTLED else None
-                evidence = dict(file.evidence) if classed == "lost" else {}
-                known[finding.id, finding.url_digest] = classed, message, evidence
+                known[finding.id, finding.url_digest] = _told(finding, file)
     return known
 
 

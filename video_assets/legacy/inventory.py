@@ -42,6 +42,7 @@ from video_assets.legacy.recording import (
     record,
     settle_finding_states,
 )
+from video_assets.legacy.relations import relations_of
 from video_assets.legacy.tables import TableShape, look_at, moment_of
 
 LEASE = timedelta(minutes=5)
@@ -188,6 +189,9 @@ def _read_tables(
     full: bool,
 ) -> None:
     with connect(source) as database:
+        left_alone = [each.document() for each in relations_of(database) if each.is_left_alone]
+        with catalog.write() as session:
+            _source_row(session, source).left_alone = left_alone
         for config in source.tables:
             counts = TableReport(config.name)
             report.tables.append(counts)

@@ -23,16 +23,22 @@ from video_assets.catalog.audit import audit_persisted_urls
 from video_assets.catalog.models import utc_now
 from video_assets.legacy import merkle
 from video_assets.legacy.config import Source
+from video_assets.legacy.connecting import connect
 from video_assets.legacy.folders import DOCUMENT_TABLE
 from video_assets.legacy.full_scan import scan_source
 from video_assets.legacy.merkle import Inclusion, Leaves
 from video_assets.legacy.other_stores import StoreScan
+from video_assets.legacy.relations import relations_of
+from video_assets.legacy.relations.roles import DAGSTER_NOTE
 from video_assets.legacy.scan_results import SourceScan
 from video_assets.legacy.signing import sign, signer_of
 from video_assets.urls import redact
 from video_assets.urls.schemes import SCHEMES
 
-FORMAT = "video-assets-proof/1"
+FORMAT = "video-assets-proof/2"
+"""Tells with every column its type, and names what was not read."""
+OLD_FORMAT = "video-assets-proof/1"
+"""Covers the text and JSON columns of the configured tables, and does not say what else there was."""
 ROW_FORMAT = "video-assets-row-proof/1"
 TREES = ("files", "values")
 
@@ -83,6 +89,7 @@ def make_proof(
             "accounted": own
             and all(part["accounted"] for part in parts)
             and all(store.is_clean for store in stores),
+            "complete": all(part["coverage"]["complete"] for part in parts) and not _lacks_dagster(parts, stores),
         },
         "merkle": {"algorithm": merkle.ALGORITHM, "root": total.hex()},
         "sources": parts,
@@ -99,6 +106,13 @@ def make_proof(
         "stores": [store.document() for store in stores],
     }
     return sign(_safe(document), key)
+
+
+def _lacks_dagster(parts: Sequence[Mapping[str, Any]], stores: Sequence[StoreScan]) -> bool:
+    """Whether a source holds Dagster's tables, which were left to the scan of its storage, and there was none."""
+    return not stores and any(
+        entry.get("note") == DAGSTER_NOTE for part in parts for entry in part["coverage"]["elsewhere"]
+    )
 
 
 def scanner() -> dict[str, Any]:
@@ -195,7 +209,7 @@ def verify(document: Mapping[str, Any], *, public_key: str | None = None) -> Ver
     """
     if document.get("format") == ROW_FORMAT:
         return _verify_row(document, public_key)
-    if document.get("format") != FORMAT:
+    if document.get("format") not in (FORMAT, OLD_FORMAT):
         raise ProofInvalid(
             f"this is no proof: its format is {redact(str(document.get('format')))!r}, not {FORMAT}"
         )
@@ -221,6 +235,8 @@ def verify(document: Mapping[str, Any], *, public_key: str | None = None) -> Ver
         found.checks.append("the root covers the roots of every source")
     else:
         found.failures.append("the root does not cover the roots of its sources")
+    if document["format"] == OLD_FORMAT:
+        found.checks.append("its format is an older one, which does not tell what was not read")
     return found
 
 
@@ -263,14 +279,17 @@ def verify_against(found: Verification, source: str, url: str, scratch: Path) ->
             ],
         }
     )
+    only = {name: tuple(table["columns"]) for name, table in part["tables"].items() if table["columns"]}
     with Leaves(folder=scratch) as leaves:
-        scan = scan_source(again, None, on_value=leaves.add)
+        scan = scan_source(again, None, on_value=leaves.add, only=only)
         root, size = leaves.root().hex(), len(leaves)
     expected = part["merkle"]["values"]
     if root == expected["root"]:
         found.checks.append(f"the database still holds exactly the {size} values that were signed")
     else:
         found.failures.append(f"source {source!r} has changed since: {_differences(part, scan)}")
+    if new := _new_columns(part, again):
+        found.failures.append(f"source {source!r} has what the proof does not know: {', '.join(new)}")
     for name, table in part["tables"].items():
         for each, counts in table["columns"].items():
             now = scan.tables[name].columns.get(each)
@@ -278,6 +297,26 @@ def verify_against(found: Verification, source: str, url: str, scratch: Path) ->
                 found.failures.append(
                     f"{name}.{each} holds {now.temporary} temporary URLs, and {counts['temporary']} in the proof"
                 )
+
+
+def _new_columns(part: Mapping[str, Any], source: Source) -> list[str]:
+    """Tables and columns of the database that a proof of the present format does not name, the first ten."""
+    if "coverage" not in part:
+        return []
+    known = {entry["name"] for part_ in ("not_read", "elsewhere") for entry in part["coverage"][part_]}
+    for name, table in part["tables"].items():
+        known |= {name, *(f"{name}.{each}" for each in (*table["columns"], *table["no_text"]))}
+    with connect(source) as database:
+        relations = relations_of(database)
+    new: list[str] = []
+    for relation in relations:
+        name = next((each for each in part["tables"] if relation.is_called(each)), relation.name)
+        if name not in known:
+            new.append(redact(name))
+        elif name in part["tables"]:
+            places = [f"{name}.{column.name}" for column in relation.columns]
+            new += [redact(place) for place in places if place not in known]
+    return new[:10]
 
 
 def _differences(part: Mapping[str, Any], scan: SourceScan) -> str:

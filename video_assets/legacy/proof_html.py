@@ -42,13 +42,37 @@ def proof_html(document: Mapping[str, Any]) -> str:
 def verdict_sentence(document: Mapping[str, Any]) -> str:
     """The proof in one sentence."""
     verdict = document["verdict"]
-    if verdict["clean"]:
-        return "No temporary URL and no token is left anywhere."
-    if verdict["accounted"]:
-        return "Nothing temporary is left but what is lost, with its evidence, or left alone on purpose."
     if any(each.get("problem") for part in document["sources"] for each in part["tables"].values()):
         return "Not everything could be read: what stands there is not accounted for."
-    return "There are temporary URLs left that are not accounted for."
+    if not verdict["accounted"]:
+        return "There are temporary URLs left that are not accounted for."
+    if "complete" not in verdict:
+        where, more = " in the columns it lists", "; it does not tell what it did not read."
+    elif verdict["complete"]:
+        where, more = " anywhere", ": every column that can hold one was read."
+    else:
+        places = sum(len(part["coverage"]["not_read"]) for part in document["sources"])
+        where, more = " in what was read", f"; {places:,} places were not read, they are listed."
+    if verdict["clean"]:
+        return f"No temporary URL and no token is left{where}{more}"
+    return f"Nothing temporary is left{where} but what is lost, with its evidence, or left alone on purpose{more}"
+
+
+def coverage_sentence(part: Mapping[str, Any]) -> str:
+    """What of a source was read, in one sentence; of a proof of the older format only the rows."""
+    if "coverage" not in part:
+        return f"{part['rows']:,} rows in the columns below"
+    tables, columns = part["coverage"]["tables"], part["coverage"]["columns"]
+    return (
+        f"{part['rows']:,} rows of {tables['read']:,} tables read, in each of their {columns['read']:,} columns "
+        f"that can hold a URL ({columns['no_text']:,} more hold numbers, times and the like)"
+    )
+
+
+def place_line(entry: Mapping[str, Any]) -> str:
+    """One place that was not read: what it is and why."""
+    note = f" ({entry['note']})" if entry.get("note") else ""
+    return f"{entry['name']} ({entry['type'] or 'no type'}): {entry['why']}{note}"
 
 
 def _body(document: Mapping[str, Any]) -> Iterator[str]:
@@ -77,9 +101,10 @@ def _body(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _source(part: Mapping[str, Any]) -> Iterator[str]:
     yield f"<h2>{_text(part['name'])}</h2>"
-    yield f"<p>{part['rows']:,} rows at <code>{_text(part['address'])}</code>.</p>"
+    yield f"<p><code>{_text(part['address'])}</code>: {_text(coverage_sentence(part))}.</p>"
+    yield from _not_read(part)
     heads = "".join(f"<th>{name}</th>" for name in ("values", "temporary", "JWTs", *CLASSES, "durable"))
-    yield f'<div class="scroll"><table><tr><th>column</th>{heads}</tr>'
+    yield f'<div class="scroll"><table><tr><th>column</th><th class="text">type</th>{heads}</tr>'
     for name, table in part["tables"].items():
         for column, counts in table["columns"].items():
             numbers = (
@@ -88,10 +113,21 @@ def _source(part: Mapping[str, Any]) -> Iterator[str]:
                 counts["durable"],
             )
             cells = "".join(f"<td>{number:,}</td>" for number in numbers)
-            yield f"<tr><td>{_text(f'{name}.{column}')}</td>{cells}</tr>"
-        if table.get("problem"):
-            yield f'<tr><td class="text" colspan="{5 + len(CLASSES)}">{_text(table["problem"])}</td></tr>'
+            kind = f'<td class="text">{_text(counts.get("type", ""))}</td>'
+            yield f"<tr><td>{_text(f'{name}.{column}')}</td>{kind}{cells}</tr>"
+        for each in (table.get("problem"), table.get("note")):
+            if each:
+                line = _text(f"{name}: {each}")
+                yield f'<tr><td class="text" colspan="{6 + len(CLASSES)}">{line}</td></tr>'
     yield "</table></div>"
+    no_text = [
+        f"{name}.{column} ({kind})"
+        for name, table in part["tables"].items()
+        for column, kind in table.get("no_text", {}).items()
+    ]
+    if no_text:
+        yield f"<details><summary>Columns that hold no text: {len(no_text):,}</summary>"
+        yield f"<p>{_text(', '.join(no_text))}</p></details>"
     for name, found in part["exceptions"].items():
         yield f"<h3>{_text(name)}: {found['count']:,}</h3>"
         yield '<div class="scroll"><table><tr><th>place</th><th class="text">why</th></tr>'
@@ -102,6 +138,18 @@ def _source(part: Mapping[str, Any]) -> Iterator[str]:
         yield "</table></div>"
         if found["count"] > _MOST_LISTED:
             yield f"<p>The first {_MOST_LISTED} of them; the JSON document has more.</p>"
+
+
+def _not_read(part: Mapping[str, Any]) -> Iterator[str]:
+    coverage = part.get("coverage")
+    if coverage is None:
+        return
+    for title, entries in (("Not read", coverage["not_read"]), ("Read elsewhere", coverage["elsewhere"])):
+        if not entries:
+            continue
+        yield f"<details{' open' if title == 'Not read' else ''}><summary>{title}: {len(entries):,}</summary><ul>"
+        yield from (f"<li>{_text(place_line(entry))}</li>" for entry in entries[:_MOST_LISTED])
+        yield "</ul></details>"
 
 
 def _text(value: object) -> str:

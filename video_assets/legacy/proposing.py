@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import make_url
 
 from video_assets.legacy.config import Column, Folder, Job, Source, Table
-from video_assets.legacy.discovery import Discovery, Place, TableLook
+from video_assets.legacy.discovery import BlobPlace, Discovery, Place, TableLook
 from video_assets.legacy.folders import FolderLook
 from video_assets.legacy.writing_config import source_toml
 
@@ -33,6 +33,8 @@ def propose(discovery: Discovery, *, name: str, url: str) -> str:
     else:
         looks, views = discovery.tables, []
     for look in looks:
+        if look.left_alone is not None:
+            continue
         places = [place for place in discovery.places if place.table == look.name]
         table = _table(discovery, look, places)
         if table is None:
@@ -50,6 +52,7 @@ def propose(discovery: Discovery, *, name: str, url: str) -> str:
     for look in discovery.tables:
         if look.problem is not None:
             hint.append(f"{look.name} is left out: {look.problem}")
+    hint += [f"{each.name} is left alone: {each.note}" for each in discovery.left_alone]
     comments[()] = [f"Found on {discovery.now:%Y-%m-%d %H:%M} UTC in {discovery.address}.", *hint]
     source = Source(name=name, url=address, tables=tuple(tables))
     return source_toml(source, comments)
@@ -87,7 +90,9 @@ def _table(discovery: Discovery, look: TableLook, places: list[Place]) -> Table 
     lower = {name.lower(): name for name in look.columns}
     for blob in discovery.blobs:
         media = sum(count for kind, count in blob.types.items() if kind != "unknown")
-        if blob.table == look.name and media * 2 >= blob.count:
+        # A column is either: text that holds URLs goes before the files beside it.
+        is_text = any(column.name == blob.column for column in columns)
+        if blob.table == look.name and media and media * 2 >= blob.count and not is_text:
             url_column = next((lower[name] for name in _URL_COLUMNS if name in lower), None)
             columns.append(Column(name=blob.column, type="blob", url_column=url_column))
     if not columns:
@@ -138,7 +143,17 @@ def _about_column(discovery: Discovery, look: TableLook, name: str) -> list[str]
         if (blob.table, blob.column) == (look.name, name):
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in blob.types.items())
             lines.append(f"files as bytes: {blob.count:,}, {blob.bytes / 1e6:,.1f} MB ({kinds})")
+            lines += fixed_lines(blob)
     return lines
+
+
+def fixed_lines(blob: BlobPlace) -> list[str]:
+    """What is found in a BLOB column and cannot be rewritten where it stands, a line each."""
+    return [
+        f"{blob.table}.{blob.column}: {count:,} values ({kind}) hold temporary URLs that cannot be replaced in "
+        "place: let the application that wrote them do it"
+        for kind, count in blob.fixed.items()
+    ]
 
 
 def _span(oldest: datetime | None, newest: datetime | None) -> str:

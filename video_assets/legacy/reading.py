@@ -24,7 +24,7 @@ _FEW_AT_ONCE = 10
 """Most rows where any of them may be a document of megabytes, however small the ones before were."""
 _LARGE_VALUES = 1024 * 1024
 """Bytes, compressed, that PostgreSQL keeps outside of a table's rows, from which on that is so."""
-_TEXT = frozenset((str, bytes))
+_TEXT = frozenset((str, bytes, memoryview))
 _ROWS_AT_FIRST = 4
 """Rows fetched before it is known how large they are: each may be a document of megabytes."""
 
@@ -115,6 +115,23 @@ def pages(
         after = tuple(page.rows[-1][: len(shape.key)])
         if pace.pause:
             time.sleep(pace.pause)
+
+
+def whole(database: SourceDatabase, shape: TableShape) -> Iterator[Page]:
+    """Every row of a table without a usable key, in one statement whose rows are fetched little by little.
+
+    It is one transaction, as long as the reading takes. Raises SourceError.
+    """
+    at_once = _most_at_once(database, shape)
+    most = int(database.reading.page_megabytes * 1_000_000)
+    with database.connect() as connection:
+        began, read_at = time.monotonic(), utc_now()
+        result = connection.execution_options(stream_results=True).execute(shape.every_row())
+        asked = _ROWS_AT_FIRST
+        while rows := result.fetchmany(asked):
+            size = sum([len(value) for row in rows for value in row if type(value) in _TEXT])
+            yield Page(rows, read_at, time.monotonic() - began, is_last=False)
+            asked = min(_fitting(rows, size, most), at_once)
 
 
 def _most_at_once(database: SourceDatabase, shape: TableShape) -> int:

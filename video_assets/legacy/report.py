@@ -104,6 +104,8 @@ class AtRisk:
     """When the last complete inventory ended; None when there was none yet."""
     rows_scanned: int
     hosts: list[HostRisk] = field(default_factory=list)
+    left_alone: list[dict[str, Any]] = field(default_factory=list)
+    """Tables that are not the application's own: ``name``, ``kind``, ``role``, ``why``."""
     places: int = 0
     """Places that still hold a temporary URL, or a file itself."""
     files: int = 0
@@ -169,6 +171,7 @@ def build_report(
             moment,
             row.scanned_at if row is not None else None,
             row.rows_scanned if row is not None else 0,
+            left_alone=list(row.left_alone or ()) if row is not None else [],
             rates=source.rates,
         )
         _count_places(session, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -37,6 +38,7 @@ def report_document(report: AtRisk) -> dict[str, Any]:
         "deadlines": report.buckets,
         "hosts": [_host_document(host) for host in report.hosts],
         "columns": report.tables,
+        "left_alone": report.left_alone,
         "forecast": None
         if foreseen is None
         else {
@@ -48,6 +50,24 @@ def report_document(report: AtRisk) -> dict[str, Any]:
             "advice": [asdict(each) for each in foreseen.advice],
         },
     }
+
+
+def left_alone_lines(left_alone: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Tables that are left alone (as ``Relation.document`` tells them), a sentence each or one for many."""
+    by_role: dict[str, list[Mapping[str, Any]]] = {}
+    for each in left_alone:
+        by_role.setdefault(each["role"], []).append(each)
+    lines = []
+    for role, some in by_role.items():
+        shown = some if role not in _MANY else some[:1]
+        lines += [f"{each['name']} is left alone: {each['why']}" for each in shown]
+        if len(some) > len(shown):
+            lines[-1] += f" (and {len(some) - 1:,} more of the kind {role})"
+    return lines
+
+
+_MANY = ("shadow table", "part", "extension", "platform", "dagster", "catalog", "statistics")
+"""Roles that tables have in great numbers, for one reason."""
 
 
 def _host_document(host: HostRisk) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 
 from video_assets.legacy.report import BUCKET_TITLES, AtRisk, Bucket, HostRisk
-from video_assets.legacy.report_forms import advice_sentences
+from video_assets.legacy.report_forms import advice_sentences, left_alone_lines
 
 _ORDER: Final = (
     Bucket.DEAD,
@@ -72,6 +72,7 @@ def report_html(report: AtRisk) -> str:
             _table(hosts),
             "<h2>Where they stand</h2>",
             _columns(report),
+            _left_alone(report),
             "<h2>What this rests on</h2>",
             _assumptions(report),
             "</main></body></html>",
@@ -189,6 +190,11 @@ def _columns(report: AtRisk) -> str:
         '<div class="scroll"><table><thead><tr><th>column</th><th>places</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
+
+
+def _left_alone(report: AtRisk) -> str:
+    lines = "".join(f"<li>{escape(line)}</li>" for line in left_alone_lines(report.left_alone))
+    return f"<h2>Left alone</h2><ul>{lines}</ul>" if lines else ""
 
 
 def _assumptions(report: AtRisk) -> str:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from video_assets.legacy.byte_values import is_text
 from video_assets.legacy.config import Column, Except, Job, Table
 from video_assets.legacy.keys import encode_key
 from video_assets.legacy.places import RowPlaces, kept_pointer, matches
@@ -120,6 +121,8 @@ class Search:
     """The columns of a row as it is read, key first."""
     keys: int
     """How many of them are the key."""
+    all_bytes: bool = False
+    """Bytes that are no text are searched as well, although a URL in them cannot be replaced."""
 
     def rows(self, rows: Sequence[Sequence[Any]]) -> Seen:
         """Everything that the rows hold. Never raises for their content."""
@@ -135,10 +138,12 @@ class Search:
             if entry.type == "blob":
                 if value:
                     self._blob(seen, row, entry, int(value))
-            elif isinstance(value, str | bytes):
+            elif isinstance(value, str):
                 self._text(seen, row, entry, value)
-            elif isinstance(value, memoryview | bytearray):
-                self._text(seen, row, entry, bytes(value))
+            elif isinstance(value, bytes | memoryview | bytearray):
+                content = bytes(value)
+                if may_contain(content) and (self.all_bytes or is_text(content)):
+                    self._text(seen, row, entry, content)
         return seen
 
     def _text(self, seen: Seen, row: Sequence[Any], entry: Column, value: str | bytes) -> None:

@@ -19,7 +19,8 @@ from video_assets.legacy.config import Column, Source, Table
 from video_assets.legacy.connecting import SourceDatabase, connect, quote_name, quote_table
 from video_assets.legacy.errors import SourceError, SourceMismatch
 from video_assets.legacy.guard_signs import ESCAPES, SIGNS, Group, Sign
-from video_assets.legacy.tables import plain_type, split_name, view_names
+from video_assets.legacy.relations.sqlite import is_virtual
+from video_assets.legacy.tables import is_binary, plain_type, split_name, view_names
 
 PREFIX = "video_assets_guard_"
 FUNCTION = "video_assets_temporary"
@@ -93,8 +94,8 @@ def plan_guard(source: Source) -> GuardPlan:
             except SourceMismatch as exc:
                 columns += [Guarded(table.name, column.name, "", str(exc)) for column in table.columns]
                 continue
-            for column, is_json, is_generated in found:
-                why_not = _why_not(table, is_json, is_generated)
+            for column, is_json, why_not in found:
+                why_not = why_not or _why_not(table, is_json)
                 name = _trigger_name(table.name, column.name)
                 columns.append(Guarded(table.name, column.name, name, why_not))
                 if why_not is not None:
@@ -154,8 +155,8 @@ def _wants_doubled(database: SourceDatabase) -> bool:
     return database.dialect == "postgresql"
 
 
-def _columns(database: SourceDatabase, table: Table) -> Iterator[tuple[Column, bool, bool]]:
-    """The configured columns that hold text, each with whether it holds JSON and whether it is generated."""
+def _columns(database: SourceDatabase, table: Table) -> Iterator[tuple[Column, bool, str | None]]:
+    """The configured columns that hold text, each with whether it holds JSON and why a trigger is of no use."""
     name, schema = split_name(table.name)
     with database.connect() as connection:
         inspector = inspect(connection)
@@ -164,6 +165,7 @@ def _columns(database: SourceDatabase, table: Table) -> Iterator[tuple[Column, b
         if name in view_names(inspector, schema):
             return
         entries = inspector.get_columns(name, schema)
+        has_no_triggers = database.dialect == "sqlite" and is_virtual(connection, name)
     types = {entry["name"]: plain_type(entry["type"]) for entry in entries}
     generated = {entry["name"] for entry in entries if entry.get("computed")}
     for column in table.columns:
@@ -172,13 +174,18 @@ def _columns(database: SourceDatabase, table: Table) -> Iterator[tuple[Column, b
         if column.name not in types:
             raise SourceMismatch(f"source {database.name!r}: {table.name!r} has no column {column.name!r}")
         is_json = column.type == "json" or isinstance(types[column.name], JSON)
-        yield column, is_json, column.name in generated
+        why_not = None
+        if column.name in generated:
+            why_not = "the database computes it; guard what it is made from"
+        elif has_no_triggers:
+            why_not = "SQLite has no triggers on virtual tables"
+        elif is_binary(types[column.name]):
+            why_not = "it holds bytes, and a trigger reads text; prove the source from time to time"
+        yield column, is_json, why_not
 
 
-def _why_not(table: Table, is_json: bool, is_generated: bool) -> str | None:
+def _why_not(table: Table, is_json: bool) -> str | None:
     """A rule that leaves URLs alone can be told in SQL by its host, or by a fixed place in JSON."""
-    if is_generated:
-        return "the database computes it; guard what it is made from"
     for rule in table.exceptions:
         if rule.host is not None or (rule.pointer is not None and not is_json):
             continue

@@ -6,8 +6,8 @@ database may hold anything in any column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    case,
     cast,
     column,
     func,
@@ -33,12 +34,13 @@ from sqlalchemy import table as make_table
 from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.engine.reflection import Inspector
 from sqlalchemy.exc import NoSuchTableError
-from sqlalchemy.types import ARRAY, JSON, TypeEngine
+from sqlalchemy.types import JSON, String, TypeEngine
 
 from video_assets.legacy.config import Column, Table
 from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.errors import NoUsableKey, SourceMismatch
 from video_assets.legacy.keys import Key
+from video_assets.legacy.relations.sqlite import is_virtual, why_not_rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,14 @@ class TableShape:
     key_is_proven: bool
     """True when the database itself guarantees that the key is unique and never NULL."""
     json_columns: frozenset[str]
-    array_columns: frozenset[str]
-    blob_columns: frozenset[str]
+    shown_columns: frozenset[str]
+    """Columns that are read as the text the database shows, because drivers make objects of them, or because they
+    are made of several values: JSON, arrays, hstore, composite and range types, and what no driver knows."""
     is_view: bool
     lengths: dict[str, int]
     """Longest text per VARCHAR column, in characters."""
+    heads: Mapping[str, int] = field(default_factory=dict)
+    """Of the BLOBs in these columns so many bytes are read, and not their length."""
 
     @property
     def name(self) -> str:
@@ -114,6 +119,10 @@ class TableShape:
             statement = statement.where(or_(changed >= literal(changed_since), changed.is_(None)))
         return statement.order_by(*(source.c[name] for name in self.key)).limit(limit)
 
+    def every_row(self) -> Select[Any]:
+        """All rows in whatever order they come, as ``page`` gives them."""
+        return self.page(None, 0).limit(None)
+
     def milestone(self, after: Key | None, rows: int) -> Select[Any]:
         """The key that stands so many rows behind ``after``; nothing when the table ends before."""
         source = self.source()
@@ -166,9 +175,11 @@ class TableShape:
         return place if self.dialect == "sqlite" else cast(place, Text)
 
     def _read(self, place: ColumnElement[Any], entry: Column) -> ColumnElement[Any]:
+        if (most := self.heads.get(entry.name)) is not None:
+            return head_of(place, most, self.dialect)
         if entry.type == "blob":
             return func.length(place) if self.dialect == "sqlite" else func.octet_length(place)
-        return self.as_text(place) if entry.name in self.json_columns | self.array_columns else place
+        return self.as_text(place) if entry.name in self.shown_columns else place
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -177,15 +188,26 @@ def split_name(name: str) -> tuple[str, str | None]:
     return (table, schema) if dot else (name, None)
 
 
+def head_of(place: ColumnElement[Any], most: int, dialect: str) -> ColumnElement[Any]:
+    """The first ``most`` bytes of a BLOB; in SQLite, where a column may hold anything, other values whole."""
+    head = func.substr(place, 1, most)
+    return case((func.typeof(place) == "blob", head), else_=place) if dialect == "sqlite" else head
+
+
 def look_at(database: SourceDatabase, config: Table, *, to_rewrite: bool = True) -> TableShape:
     """Check a table's configuration against the database.
 
     Raises SourceMismatch for a missing table or column, and NoUsableKey, naming the remedy. ``to_rewrite``: the
-    columns are to be rewritten, so none of them may belong to the key.
+    columns are to be rewritten, so none of them may belong to the key, and the table must not be a part of
+    another.
     """
     with database.connect() as connection:
         inspector = inspect(connection)
         shape = _shape(database, inspector, config)
+        if to_rewrite and database.dialect == "sqlite":
+            why = why_not_rewritten(connection, config.name)
+            if why is not None:
+                raise SourceMismatch(f"source {database.name!r}: {why}: take it out of the configuration")
         both = [name for name in shape.key if any(entry.name == name for entry in config.columns)]
         if both and to_rewrite:
             # Keys are kept in the catalog as they are, and a row could not be found again by a key that changed.
@@ -204,7 +226,15 @@ def look_at(database: SourceDatabase, config: Table, *, to_rewrite: bool = True)
         return shape
 
 
-def _shape(database: SourceDatabase, inspector: Inspector, config: Table) -> TableShape:
+def look_without_key(database: SourceDatabase, config: Table) -> TableShape:
+    """The table for a reading of all its rows at once, whose rows nothing tells apart. Raises SourceMismatch."""
+    with database.connect() as connection:
+        return _shape(database, inspect(connection), config.model_copy(update={"key": ()}), needs_key=False)
+
+
+def _shape(
+    database: SourceDatabase, inspector: Inspector, config: Table, *, needs_key: bool = True
+) -> TableShape:
     name, schema = split_name(config.name)
     at = f"source {database.name!r}"
     try:
@@ -215,7 +245,10 @@ def _shape(database: SourceDatabase, inspector: Inspector, config: Table) -> Tab
         tables = ", ".join(sorted([*inspector.get_table_names(schema), *view_names(inspector, schema)])[:20])
         raise SourceMismatch(f"{at} has no table {config.name!r}; it has {tables or 'none at all'}")
     is_view = name in view_names(inspector, schema)
-    key, proven = _key(database, inspector, config, is_view=is_view, columns=list(columns))
+    key: tuple[str, ...] = ()
+    proven = False
+    if needs_key:
+        key, proven = _key(database, inspector, config, is_view=is_view, columns=list(columns))
     types = {name: plain_type(entry["type"]) for name, entry in columns.items()}
     hidden = {"rowid", "_rowid_", "oid"} if database.dialect == "sqlite" else set()
     shape = TableShape(
@@ -224,8 +257,7 @@ def _shape(database: SourceDatabase, inspector: Inspector, config: Table) -> Tab
         key=key,
         key_is_proven=proven,
         json_columns=frozenset(n for n, kind in types.items() if isinstance(kind, JSON)),
-        array_columns=frozenset(n for n, kind in types.items() if isinstance(kind, ARRAY)),
-        blob_columns=frozenset(n for n, kind in types.items() if is_binary(kind)),
+        shown_columns=frozenset(n for n, kind in types.items() if is_shown(kind, database.dialect)),
         is_view=is_view,
         lengths={n: length for n, kind in types.items() if (length := getattr(kind, "length", None))},
     )
@@ -247,6 +279,10 @@ def _key(
     if not config.key:
         if primary:
             return primary, True
+        if database.dialect == "sqlite":
+            with database.connect() as connection:
+                if is_virtual(connection, name):
+                    return ("rowid",), True  # what a virtual table calls its rows; VACUUM does not change it
         raise NoUsableKey(_no_key(database, config, is_view=is_view, columns=columns))
     key = config.key
     if set(primary) and set(primary) <= set(key):
@@ -315,6 +351,11 @@ def view_names(inspector: Inspector, schema: str | None) -> list[str]:
     if inspector.dialect.name == "postgresql":
         names += inspector.get_materialized_view_names(schema)
     return names
+
+
+def is_shown(kind: TypeEngine[Any], dialect: str) -> bool:
+    """Whether a column that may hold URLs is read as the text that the database shows of it."""
+    return dialect != "sqlite" and not isinstance(kind, String) and not is_binary(kind)
 
 
 def is_binary(kind: TypeEngine[Any]) -> bool:

@@ -32,7 +32,7 @@ from sqlalchemy.types import ARRAY, JSON, Date, DateTime, Integer, NullType, Num
 
 from video_assets.legacy.connecting import SourceDatabase
 from video_assets.legacy.keys import Key
-from video_assets.legacy.tables import TableShape, plain_type, split_name
+from video_assets.legacy.tables import TableShape, is_binary, plain_type, split_name
 
 Kind = Literal["null", "text", "bytes", "integer", "real", "stored"]
 """``stored`` is a BLOB that lies in the storage; its data is the SHA-256 (hex) of its bytes."""
@@ -128,7 +128,8 @@ class RowAccess:
 
     def is_binary(self, name: str) -> bool:
         """Whether the column is declared to hold bytes."""
-        return isinstance(self.types.get(name), LargeBinary)
+        kind = self.types.get(name)
+        return kind is not None and is_binary(kind)
 
     def is_json(self, name: str) -> bool:
         """Whether the column is declared JSON."""

@@ -105,6 +105,8 @@ def proof_metadata(document: Mapping[str, Any], path: Path) -> Metadata:
         "rows": part["rows"],
         "clean": part["clean"],
         "accounted": part["accounted"],
+        "complete": part["coverage"]["complete"],
+        "not_read": dg.MetadataValue.json(part["coverage"]["not_read"][:100]),
         "durable_places": part["durable"],
         "columns": dg.MetadataValue.md(columns_table(part)),
         "merkle_root": document["merkle"]["root"],
@@ -134,6 +136,7 @@ def check_metadata(part: Mapping[str, Any]) -> Metadata:
         "jwts": part["jwts"],
         **{name: part["remaining"][name] for name in CLASSES},
         "columns": dg.MetadataValue.md(columns_table(part)),
+        "not_read": dg.MetadataValue.json(part["coverage"]["not_read"][:100]),
         "exceptions": dg.MetadataValue.json(listed),
         "what_to_do": "nothing"
         if part["accounted"]
