@@ -57,6 +57,7 @@ class Services:
             concurrency=self.settings.download_concurrency,
             lease=timedelta(seconds=self.settings.lease_seconds),
             observer=self.observer,
+            source_patience=self.settings.source_patience,
         )
 
     @cached_property

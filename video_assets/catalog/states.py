@@ -122,6 +122,9 @@ def standing(
         return Standing(status, reason, (failed[0].failure_message or "The provider's job failed.") + kept)
     if unconfirmed:
         return Standing(G.FAILED, Reason.SUBMISSION_UNCONFIRMED, (unconfirmed[0].failure_message or "") + kept)
+    given_up = [o for o in wanted if o.state == MediaState.GIVEN_UP]
+    if given_up:
+        return Standing(G.CANCELLED, None, (given_up[0].message or "A person gave it up.") + kept)
     if cancelled or (cancel_requested and not stored):
         return Standing(G.CANCELLED, None, ("Cancelled." + kept) if kept else "Cancelled on request.")
     delivered = {o.job_id for o in wanted if o.state == MediaState.STORED}

@@ -181,7 +181,7 @@ def show_proof(document: Mapping[str, Any]) -> None:
     console().print(Group(*shown, *(cell(line) for line in lines), verdict))
 
 
-_STYLES = {"lost": "red", "unknown": "red", "pending": "yellow", "excepted": "dim"}
+_STYLES = {"lost": "red", "unknown": "red", "pending": "yellow", "excepted": "dim", "given_up": "dim"}
 
 
 # --- verify -----------------------------------------------------------------------------------------------------

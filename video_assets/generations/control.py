@@ -15,6 +15,7 @@ from video_assets.catalog import (
     Output,
     ProviderJob,
     journal,
+    leases,
     queries,
 )
 from video_assets.catalog.models import utc_now
@@ -23,8 +24,11 @@ from video_assets.catalog.states import move_generation, move_job
 from video_assets.generations.intake import plan_job
 from video_assets.providers.base import Provider, TaskUnknown
 from video_assets.reasons import Reason
+from video_assets.urls import redact
 
 GetProvider = Callable[[str], Provider]
+
+_NOT_DURABLE = (MediaState.PENDING, MediaState.LOST)
 
 
 class NotPossible(Exception):
@@ -85,7 +89,8 @@ def _cancel_job(catalog: Catalog, job: ProviderJob, provider: Provider) -> None:
 def retry_generation(catalog: Catalog, generation_id: str, *, resubmit: bool = False) -> Generation:
     """Try again what ended badly, or at once what waits for its next attempt.
 
-    Lost outputs are rescued again (free of charge: the provider is asked for a fresh link). Failed or cancelled
+    Lost outputs and those that were given up are rescued again, free of charge: with the link that was kept, or
+    with a fresh one that the provider is asked for. Failed or cancelled
     jobs are planned again. Where that might be paid twice (an unconfirmed submission, or a job that delivered)
     ``resubmit`` must be given. Raises NotPossible, GenerationNotFound.
     """
@@ -113,10 +118,44 @@ def retry_generation(catalog: Catalog, generation_id: str, *, resubmit: bool = F
         return generation
 
 
+def give_up_outputs(catalog: Catalog, generation_id: str, *, why: str | None = None) -> Generation:
+    """Give up the outputs of a generation that are lost or not durable yet: a person does not want them.
+
+    Their links are erased, and a worker that has one in hand cannot commit it; what is durable stays. Raises
+    NotPossible when there is no such output, or the provider still works on the generation (cancel it),
+    GenerationNotFound.
+    """
+    with catalog.write() as session:
+        # In the order in which workers lock them: the lease, then the generation.
+        outputs = queries.outputs_of(session, generation_id)
+        leases.revoke(session, [f"output:{output.id}" for output in outputs if output.state in _NOT_DURABLE])
+        generation = queries.get_generation(session, generation_id, lock=True)
+        status = GenerationStatus(generation.status)
+        if status in (GenerationStatus.QUEUED, GenerationStatus.PROCESSING):
+            raise NotPossible(f"{generation_id} is {status}; use `video-assets cancel {generation_id}`")
+        session.expire_all()
+        outputs = queries.outputs_of(session, generation_id)
+        given_up = [output for output in outputs if output.state in _NOT_DURABLE]
+        if not given_up:
+            raise NotPossible(f"{generation_id} is {status} and has no file that is lost or waits")
+        now = utc_now()
+        for output in given_up:
+            output.state = MediaState.GIVEN_UP
+            output.temporary_url = None
+            output.next_attempt_at = output.failing_since = output.lost_at = None
+            output.message = redact(why) if why else "A person gave it up."
+            output.updated_at = now
+            journal.record(session, "given_up", output.message, generation_id=generation_id, output_id=output.id)
+        if status.settled and status is not GenerationStatus.COMPLETED:
+            move_generation(generation, GenerationStatus.STORING)
+        return settle(session, generation_id)
+
+
 def revive_outputs(catalog: Catalog, generation_id: str) -> int:
     """Give every lost output of a generation another chance, free of charge; returns how many.
 
-    The provider is asked for a fresh link; no job is submitted. Does nothing for a completed generation.
+    The link that was kept is tried, or the provider asked for a fresh one; no job is submitted. Does nothing for
+    a completed generation.
     """
     with catalog.write() as session:
         generation = queries.get_generation(session, generation_id, lock=True)
@@ -136,6 +175,7 @@ def _renew(lost: Sequence[Output]) -> None:
         output.state = MediaState.PENDING
         output.attempts = 0
         output.next_attempt_at = now
+        output.failing_since = output.lost_at = None
         output.reason = output.message = None
         output.updated_at = now
 
@@ -144,7 +184,7 @@ def _revive(session: Session, generation: Generation, *, resubmit: bool) -> None
     now = utc_now()
     jobs = queries.jobs_of(session, generation.id)
     outputs = queries.outputs_of(session, generation.id)
-    lost = [output for output in outputs if output.state == MediaState.LOST]
+    lost = [output for output in outputs if output.state in (MediaState.LOST, MediaState.GIVEN_UP)]
     newest = {job.ordinal: job for job in sorted(jobs, key=lambda job: job.try_number)}
     again: list[ProviderJob] = []
     for job in newest.values():

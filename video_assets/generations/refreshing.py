@@ -35,16 +35,18 @@ class ProviderLinks:
         try:
             snapshot = provider.poll(job.task_id)
         except TaskUnknown as exc:
-            raise LinkGone(f"{provider.title} no longer knows {job.task_id}: {exc}") from None
+            raise LinkGone(f"{provider.title} no longer knows {job.task_id}: {exc}", data_gone=True) from None
         except ProviderError as exc:
-            raise LinkUnavailable(str(exc), retry_after=exc.retry_after) from None
+            raise LinkUnavailable(str(exc), reason=exc.reason, retry_after=exc.retry_after) from None
         with self._catalog.write() as session:
             job = session.get_one(ProviderJob, job.id, populate_existing=True)
             now = utc_now()
             rows = record_outputs(session, job, snapshot.outputs, now=now)
             row = next((row for row in rows if row.id == output_id), None)
             if row is None:
-                raise LinkGone(f"{provider.title} no longer offers this output of {job.task_id}")
+                if not snapshot.state.settled:
+                    raise LinkUnavailable(f"{provider.title} calls {job.task_id} {snapshot.raw_status}")
+                raise LinkGone(f"{provider.title} no longer offers this output of {job.task_id}", data_gone=True)
             if row.state == MediaState.PENDING:
                 row.refreshes += 1
                 row.refreshed_at = now

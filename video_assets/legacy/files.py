@@ -44,6 +44,16 @@ from video_assets.urls import redact
 OpenLocal = Callable[[LegacyFile], Iterable[bytes] | None]
 """The bytes of a file that is not fetched by a link (a BLOB, a file on disk); None for one that is."""
 
+_SETTLED: dict[MediaState, tuple[FindingState, tuple[FindingState, ...]]] = {
+    MediaState.STORED: (
+        FindingState.SAVED,
+        (FindingState.PENDING, FindingState.LOST, FindingState.GIVEN_UP),
+    ),
+    MediaState.LOST: (FindingState.LOST, (FindingState.PENDING,)),
+    MediaState.GIVEN_UP: (FindingState.GIVEN_UP, (FindingState.PENDING, FindingState.LOST)),
+}
+"""State of a settled file → what its findings become, and which of them."""
+
 FINDINGS_AT_ONCE = 1000
 """How many findings one transaction settles: a file may stand in a million rows."""
 
@@ -62,6 +72,7 @@ class LegacyRescuer:
     observer: Observer | None = None
     most_bytes: int = 5 * 1024**3
     """Largest file that is taken from a BLOB or a folder."""
+    source_patience: timedelta = timedelta(days=7)
 
     def rescue(
         self,
@@ -79,7 +90,15 @@ class LegacyRescuer:
 
         A failure of one never touches another. Raises only what makes every rescue senseless (CatalogError).
         """
-        saga = Saga(self.catalog, self.storage, self.spool, self.concurrency, self.lease, self.observer)
+        saga = Saga(
+            self.catalog,
+            self.storage,
+            self.spool,
+            self.concurrency,
+            self.lease,
+            self.observer,
+            self.source_patience,
+        )
         outcomes = saga.run(
             file_ids,
             lambda file_id: _LegacyCargo(file_id, self, open_local, (brought or {}).get(file_id)),
@@ -87,7 +106,7 @@ class LegacyRescuer:
             patience=patience,
         )
         # A process that died between a file's commit and the last of its findings left the rest to us.
-        settle_findings(self.catalog, [o.id for o in outcomes if o.result is not Result.WAITING])
+        settle_findings(self.catalog, [o.id for o in outcomes if o.next_attempt_at is None])
         return outcomes
 
 
@@ -109,18 +128,18 @@ def _settle_some(session: Session, file: LegacyFile) -> int:
     """Move at most ``FINDINGS_AT_ONCE`` findings of ``file`` to its own state; returns how many."""
     if file.state == MediaState.PENDING:
         return 0
-    stored = file.state == MediaState.STORED
-    waiting = [FindingState.PENDING, FindingState.LOST] if stored else [FindingState.PENDING]
+    settled, before = _SETTLED[MediaState(file.state)]
+    stored = settled is FindingState.SAVED
     some = (
         select(LegacyFinding.id)
-        .where(LegacyFinding.file_id == file.id, col(LegacyFinding.state).in_(waiting))
+        .where(LegacyFinding.file_id == file.id, col(LegacyFinding.state).in_(before))
         .limit(FINDINGS_AT_ONCE)
     )
     result = session.execute(
         update(LegacyFinding)
         .where(col(LegacyFinding.id).in_(some))
         .values(
-            state=FindingState.SAVED if stored else FindingState.LOST,
+            state=settled,
             reason=None if stored else file.reason,
             message=None if stored else file.message,
             updated_at=utc_now(),
@@ -163,14 +182,19 @@ class _LegacyCargo:
     def url(self) -> str | None:
         return self.row.temporary_url
 
+    @property
+    def failing_since(self) -> datetime | None:
+        return self.row.failing_since
+
     def settled(self, session: Session) -> Outcome | None:
         self.row = session.get_one(LegacyFile, self.id, populate_existing=True)
         if self.row.state == MediaState.STORED:
             return Outcome(self.id, Result.SKIPPED)
-        if self.row.state == MediaState.LOST and self._brought is None:
-            reason = Reason(self.row.reason) if self.row.reason in set(Reason) else None
-            return Outcome(self.id, Result.LOST, reason, self.row.message)
-        return None
+        if self.row.state == MediaState.PENDING or self._brought is not None:
+            return None
+        reason = Reason(self.row.reason) if self.row.reason in set(Reason) else None
+        given_up = self.row.state == MediaState.GIVEN_UP
+        return Outcome(self.id, Result.GIVEN_UP if given_up else Result.LOST, reason, self.row.message)
 
     def begin(self, session: Session, run_id: str | None) -> None:
         self.row.attempts += 1
@@ -243,7 +267,7 @@ class _LegacyCargo:
             row.evidence = {**row.evidence, "lost_because": row.message, "brought": dict(self._brought)}
         row.stored_at = row.updated_at = now
         row.temporary_url = None
-        row.next_attempt_at = None
+        row.next_attempt_at = row.failing_since = row.lost_at = None
         row.reason = row.message = None
         session.flush()
         _settle_some(session, row)
@@ -258,7 +282,7 @@ class _LegacyCargo:
         session: Session,
         failure: RescueFailed,
         *,
-        lost: bool,
+        failing_since: datetime | None,
         next_attempt_at: datetime | None,
         run_id: str | None,
     ) -> None:
@@ -271,10 +295,12 @@ class _LegacyCargo:
         row.message = redact(failure.message)
         row.evidence = {**row.evidence, **journal.redacted_json(failure.evidence)}
         row.next_attempt_at = next_attempt_at
+        row.failing_since = failing_since
         row.updated_at = utc_now()
+        lost = next_attempt_at is None
         if lost:
             row.state = MediaState.LOST
-            row.temporary_url = None
+            row.lost_at = row.updated_at
             session.flush()
             _settle_some(session, row)
         message = f"try {self.row.attempts}: {failure.message}"

@@ -45,7 +45,11 @@ _AT_ONCE = 400
 _FILES_AT_ONCE = 20
 """Documents held in memory together."""
 
-_CLASS_OF = {FindingState.LOST.value: "lost", FindingState.EXCEPTED.value: "excepted"}
+_CLASS_OF = {
+    FindingState.LOST.value: "lost",
+    FindingState.EXCEPTED.value: "excepted",
+    FindingState.GIVEN_UP.value: "given_up",
+}
 
 
 LeafTaker = Callable[[Words], object]
@@ -298,7 +302,7 @@ def _known(
             for finding, file in session.exec(statement):
                 classed = _CLASS_OF.get(str(finding.state), "pending")
                 message = finding.message or file.message if classed in SETTLED else None
-                evidence = dict(file.evidence) if classed == "lost" else {}
+                evidence = dict(file.evidence) if classed in ("lost", "given_up") else {}
                 known[finding.id, finding.url_digest] = classed, message, evidence
     return known
 

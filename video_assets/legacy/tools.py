@@ -61,6 +61,7 @@ def open_rescuer(services: Tools, observer: Observer | None = None) -> Iterator[
             lease=lease,
             observer=observer,
             most_bytes=settings.max_download_bytes,
+            source_patience=settings.source_patience,
         )
 
 

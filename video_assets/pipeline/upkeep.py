@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from video_assets.catalog import leases, queries
+from video_assets.catalog.lost_links import erase_lost_links
 from video_assets.catalog.models import Generation, utc_now
 from video_assets.pipeline.jobs import audit_job
 from video_assets.pipeline.partitions import generation_requests, retire_keys
@@ -20,6 +21,7 @@ WARN_PARTITIONS = 50_000
 def tidy(context: dg.OpExecutionContext, services: ServicesParam) -> None:
     now = utc_now()
     report = sweep_leftovers(services.catalog, services.storage, services.settings.spool, older_than=LEFTOVER_AGE)
+    erased = erase_lost_links(services.catalog, kept_for=services.settings.keep_lost_links, now=now)
     with services.catalog.write() as session:
         swept = leases.sweep(session, older_than=timedelta(days=1), now=now)
     with services.catalog.read() as session:
@@ -39,6 +41,7 @@ def tidy(context: dg.OpExecutionContext, services: ServicesParam) -> None:
             "removed_journal_rows": report.removed_rows,
             "removed_scratch": report.removed_scratch,
             "aborted_uploads": report.aborted_uploads,
+            "lost_links_erased": erased,
             "leases_swept": swept,
             "stuck": len(stuck),
             "retired_partitions": retired,
