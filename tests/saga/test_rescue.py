@@ -102,7 +102,8 @@ def test_a_dead_link_that_cannot_be_refreshed_is_lost_with_evidence(world: World
     assert output.evidence["status"] == 401
     assert output.evidence["when"]
     assert "no longer knows" in output.evidence["refresh"]
-    assert output.temporary_url is None
+    assert output.temporary_url is not None, "kept for a while: what could bring it back"
+    assert output.lost_at is not None
     assert generation.prompt.startswith("too late"), "what is needed to make it again is kept"
     assert world.objects() == []
 

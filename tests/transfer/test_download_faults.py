@@ -142,6 +142,15 @@ ROWS = [
         Row(name, Fault.GONE, GONE, expires_in=None, requests=1)
         for name in ("s3_no_such_key", "azure_no_blob", "supabase_missing", "imgix_expired", "plain_gone")
     ),
+    # The source says for certain that it will not come back, …
+    *(
+        Row(name, Fault.DELETED, GONE, expires_in=None, requests=1)
+        for name in ("gone_deleted", "file_deleted", "s3_delete_marker")
+    ),
+    # … or that the time has not come, or that a clock is wrong: whose, is not said.
+    Row("s3_not_yet_valid", Fault.NOT_YET_VALID, REFUSED, requests=1),
+    Row("azure_not_yet", Fault.NOT_YET_VALID, REFUSED, requests=1),
+    Row("s3_time_skewed", Fault.CLOCK_SKEW, Reason.CLOCK_SKEW, requests=1),
     *(
         Row(name, Fault.REFUSED, REFUSED, requests=asked)
         for name, asked in (
@@ -149,7 +158,6 @@ ROWS = [
             ("s3_signature", 2),
             ("s3_unknown_key_id", 2),
             ("azure_signature", 2),
-            ("azure_not_yet", 2),
             ("gcs_signature", 2),
             ("cloudfront_denied", 2),
             ("cloudfront_missing_key", 2),
@@ -157,6 +165,10 @@ ROWS = [
             ("waf_page", 2),
             ("unauthorized", 1),
             ("legal", 1),
+            ("cloudflare_challenge", 2),
+            ("cloudflare_1020", 2),
+            ("payment_required", 1),
+            ("subscription_expired", 2),
         )
     ),
     # The same answers after the link's own time are an expired link.
@@ -229,7 +241,8 @@ def test_every_fault_of_the_server_is_in_a_table() -> None:
 
 def test_every_fault_has_a_rule_and_most_are_provoked_here() -> None:
     assert set(FAULT_RULES) == set(Fault)
-    elsewhere = {Fault.ADDRESS_REFUSED, Fault.DNS, Fault.CONNECT, Fault.TLS, Fault.SPOOL, Fault.CANCELLED}
+    elsewhere = {Fault.ADDRESS_REFUSED, Fault.CONNECT, Fault.TLS, Fault.SPOOL, Fault.CANCELLED}
+    elsewhere |= {Fault.DNS, Fault.UNKNOWN_HOST, Fault.SYNTHETIC_ADDRESS, Fault.NO_ROUTE}
     assert set(Fault) - {row.fault for row in ROWS} == elsewhere
 
 

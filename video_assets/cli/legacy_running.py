@@ -140,10 +140,17 @@ def run_source(
     if again:
         report.again = again_lost(services.catalog, source.name)
     refreshing = askable(services.provider)
-    plan_batches(services.catalog, source.name, size=source.batch_size, refreshing=refreshing)
     done: set[str] = set()
-    # The most urgent batch that this run has not worked yet: links die while others are saved.
-    while batch := next_batch(services.catalog, source.name, besides=done, refreshing=refreshing):
+
+    def plan() -> None:
+        plan_batches(services.catalog, source.name, size=source.batch_size, refreshing=refreshing)
+
+    def most_urgent() -> OpenBatch | None:
+        """Of the batches that this run has not worked yet: links die while others are saved."""
+        return next_batch(services.catalog, source.name, besides=done, refreshing=refreshing)
+
+    plan()
+    while batch := most_urgent():
         done.add(batch.key)
         if not quiet and mode is not Mode.DRY_RUN:
             note(f"{batch.key}: {batch.findings:,} findings, {_when(batch)}")
@@ -167,6 +174,8 @@ def run_source(
         )
         if reach.is_hopeless or (most is not None and len(done) >= most):
             break
+        if not most_urgent():
+            plan()  # what was saved may stand in rows of batches that were done before
     report.unavailable = reach.sentence
     report.source_findings = open_findings(services.catalog, source.name)
     return report

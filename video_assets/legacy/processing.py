@@ -46,7 +46,7 @@ MOST_PROBLEMS = 20
 FILES_AT_ONCE = 200
 """Files between two reports of progress, …"""
 FIRST_FILES = 20
-"""… and so many at first, so that a run that can fetch nothing is noticed soon."""
+"""… and so many until one was reached, so that a run that can reach nothing ends soon."""
 PATIENCE = timedelta(seconds=20)
 """A run waits this long for a next attempt that is near, or for a file that another run has in hand."""
 
@@ -226,12 +226,12 @@ def _rescue_files(
     """Rescue the files that are the keys of ``hosts``, in their order, but for hosts that cannot be reached."""
     outcomes: dict[str, Outcome] = {}
     ids = list(hosts)
-    left, at_once = ids, FIRST_FILES
+    left, at_once = ids, FILES_AT_ONCE if reach.others else FIRST_FILES
     while left := [file_id for file_id in left if not reach.is_down(hosts[file_id])]:
         for outcome in rescuer.rescue(left[:at_once], open_local=open_local, run_id=run, patience=patience):
             outcomes[outcome.id] = outcome
             reach.note(hosts[outcome.id], outcome)
-        left, at_once = left[at_once:], FILES_AT_ONCE
+        left, at_once = left[at_once:], FILES_AT_ONCE if reach.others else FIRST_FILES
         if on_progress is not None:
             on_progress(Progress("rescue", len(outcomes), len(ids)))
     report.untried = len(ids) - len(outcomes)

@@ -12,7 +12,7 @@ from video_assets.transfer.cargo import Outcome, Result
 ENOUGH_FILES = 10
 """So many files of a host that failed, and none that did not, tell how the others would fare."""
 ENOUGH_HOSTS = 3
-"""So many hosts that cannot be reached, and nothing else met, tell how the other hosts would fare."""
+"""So many hosts, twice ENOUGH_FILES in all, and nothing else met, tell how the other hosts would fare."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,8 @@ class Reach:
     @property
     def is_hopeless(self) -> bool:
         """Nothing else was met, and that of enough hosts."""
-        return not self.others and sum(map(self._is_down, self._failed)) >= ENOUGH_HOSTS
+        failed = {host: count for host, count in self._failed.items() if host not in self._reached}
+        return not self.others and len(failed) >= ENOUGH_HOSTS and sum(failed.values()) >= 2 * ENOUGH_FILES
 
     def _is_down(self, host: str | None) -> bool:
         return self._failed[host] >= ENOUGH_FILES and host not in self._reached

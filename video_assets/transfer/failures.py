@@ -107,7 +107,7 @@ FAULT_RULES: dict[Fault, FaultRule] = {
     Fault.LOGIN_PAGE: FaultRule(Reason.SOURCE_REFUSED, "The source leads to a login page instead of the file."),
     Fault.EXPIRED: FaultRule(Reason.SOURCE_EXPIRED, "The link has expired.", certain=True),
     Fault.DELETED: FaultRule(Reason.SOURCE_GONE, "The source has deleted the file.", certain=True),
-    Fault.GONE: FaultRule(Reason.SOURCE_GONE, "The source no longer has the file."),
+    Fault.GONE: FaultRule(Reason.SOURCE_GONE, "The source says that it has no such file."),
     Fault.REFUSED: FaultRule(Reason.SOURCE_REFUSED, "The source refused to hand out the file."),
     Fault.NOT_YET_VALID: FaultRule(Reason.SOURCE_REFUSED, "The link is not valid yet, says the source."),
     Fault.CLOCK_SKEW: FaultRule(Reason.CLOCK_SKEW, "The source says that its clock and ours differ too much."),

@@ -316,8 +316,9 @@ def _addresses(parts: _Parts, resolve: Callable[[str], list[str]], trusted: bool
         try:
             answers = list(islice(resolve(parts.host or ""), _MOST_ANSWERS + 1))
         except Exception as error:  # noqa: BLE001 - a resolver may fail in any way, and a guard never raises
-            unknown = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
-            raise _Refused("dns", "The host could not be resolved.", is_ours=not unknown) from None
+            answered = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
+            ours = isinstance(error, OSError) and not answered
+            raise _Refused("dns", "The host could not be resolved.", is_ours=ours) from None
         if not answers:
             raise _Refused("dns", "The host has no address.")
         if len(answers) > _MOST_ANSWERS:
