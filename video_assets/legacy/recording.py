@@ -334,7 +334,20 @@ def mark_deleted(session: Session, source: str, table: str, row_keys: Sequence[s
 
 
 def settle_finding_states(session: Session, source: str) -> None:
-    """Bring findings whose file was settled meanwhile into line with it."""
+    """Bring findings whose file was settled meanwhile into line with it, or came back when it was lost."""
+    came_back = select(FILES.c.id).where(
+        FILES.c.id == FINDINGS.c.file_id, FILES.c.state == MediaState.PENDING.value
+    )
+    session.execute(
+        update(LegacyFinding)
+        .where(
+            col(LegacyFinding.source) == source,
+            col(LegacyFinding.state) == FindingState.LOST.value,
+            came_back.correlate(FINDINGS).exists(),
+        )
+        .values(state=FindingState.PENDING.value, reason=None, message=None, updated_at=utc_now()),
+        execution_options={"synchronize_session": False},
+    )
     for file_state, state in _STATE_OF_FILE.items():
         if state is FindingState.PENDING:
             continue
