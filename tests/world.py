@@ -155,7 +155,8 @@ class World:
             if output.state == MediaState.PENDING:
                 assert media is None or media.state == MediaState.PENDING
                 continue
-            assert output.temporary_url is None, "a settled output keeps no temporary URL"
+            if output.state != MediaState.LOST:
+                assert output.temporary_url is None, "what is durable or given up keeps no temporary URL"
             if output.state == MediaState.STORED:
                 assert media is not None
                 assert media.state == MediaState.STORED

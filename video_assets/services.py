@@ -62,6 +62,7 @@ class Services:
             observer=self.observer,
             require_playable=self.settings.require_playable,
             keep=KeepLimits.from_settings(self.settings),
+            source_patience=self.settings.source_patience,
         )
 
     @cached_property

@@ -149,6 +149,17 @@ class Settings(BaseSettings):
         description="Verified files make way in the spool while its disk has less free space than this.",
     )
 
+    source_patience: timedelta = Field(
+        timedelta(days=7),
+        description="How long a source that does not hand out a file is asked again when nobody knows when the "
+        "link dies, or when the provider's fresh links do not work either. A link with a deadline is tried until "
+        "then.",
+    )
+    keep_lost_links: timedelta = Field(
+        timedelta(days=30),
+        description="The link of a lost file is kept, encrypted, for this long after its death, so that `retry` "
+        "and `legacy run --again-lost` can try it; then it is erased.",
+    )
     expiry_horizon: timedelta = Field(
         timedelta(minutes=30),
         description="A pending link that dies within this time gets a priority run of its own.",

@@ -157,9 +157,13 @@ def test_in_sqlite_a_link_is_found_even_in_a_column_of_numbers(catalog: Catalog)
         assert audit_persisted_urls(session).by_column == {"media_file.width": 1}
 
 
-def test_the_encrypted_column_may_hold_a_secret_only_while_a_rescue_is_pending(catalog: Catalog) -> None:
+def test_the_encrypted_column_may_hold_a_secret_only_while_it_may_be_needed(catalog: Catalog) -> None:
     _fill(catalog)
-    for state in (MediaState.STORED, MediaState.LOST):
+    with catalog.write() as session:
+        session.execute(text("UPDATE output SET state = 'lost'"))
+    with catalog.read() as session:
+        assert audit_persisted_urls(session).no_temporary_url, "a lost file keeps its link for a while"
+    for state in (MediaState.STORED, MediaState.GIVEN_UP):
         with catalog.write() as session:
             session.execute(text("UPDATE output SET state = :state"), {"state": state.value})
         with catalog.read() as session:

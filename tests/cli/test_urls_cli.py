@@ -364,7 +364,7 @@ def test_fetch_leaves_nothing_behind_when_it_fails(urls: Urls, video_server: str
     target.parent.mkdir()
     for url, word in (
         (f"{video_server}/page.mp4?token=supersecretvalue", "web page"),
-        (f"{video_server}/none.mp4", "no longer has"),
+        (f"{video_server}/none.mp4", "no such file"),
         ("http://169.254.169.254/latest/meta-data", "must not be fetched"),
     ):
         outcome = urls("fetch", url, "-o", str(target))

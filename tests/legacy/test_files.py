@@ -97,7 +97,7 @@ def test_what_cannot_be_saved_is_lost_with_evidence_prompt_and_row(road: Road) -
     assert file.evidence["status"] == 401
     assert file.evidence["when"]
     assert "no longer knows" in file.evidence["refresh"]
-    assert file.temporary_url is None
+    assert file.lost_at is not None
     assert finding.state == FindingState.LOST
     assert finding.reason == str(Reason.SOURCE_EXPIRED)
     assert finding.context["prompt"] == "a red fox"

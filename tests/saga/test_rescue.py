@@ -13,9 +13,10 @@ import pytest
 from sqlalchemy import text
 
 from tests.world import World
-from video_assets.catalog import GenerationStatus, MediaState
+from video_assets.catalog import GenerationStatus, MediaState, Output
 from video_assets.catalog.models import utc_now
 from video_assets.emulator import Emulator
+from video_assets.generations.control import NotPossible, give_up_outputs, retry_generation
 from video_assets.reasons import Reason
 from video_assets.services import Services
 from video_assets.storage.durable import StorageFailed, StoredObject
@@ -102,8 +103,77 @@ def test_a_dead_link_that_cannot_be_refreshed_is_lost_with_evidence(world: World
     assert output.evidence["status"] == 401
     assert output.evidence["when"]
     assert "no longer knows" in output.evidence["refresh"]
-    assert output.temporary_url is None
+    assert output.temporary_url is not None, "kept for a while: what could bring it back"
+    assert output.lost_at is not None
     assert generation.prompt.startswith("too late"), "what is needed to make it again is kept"
+    assert world.objects() == []
+
+
+def test_a_file_that_is_missing_under_a_living_link_is_waited_for(world: World, emulator: Emulator) -> None:
+    key = world.finished("a lagging replica [emulator: missing=true]")
+    assert world.rescue(key) == ["waiting"]
+    world.edit(lambda session: session.execute(text("UPDATE output SET attempts = 400")))
+    assert world.rescue(key) == ["waiting"]
+    assert world.outputs(key)[0].failing_since is not None
+    emulator.change_job(world.task(key), missing=False)
+    assert world.rescue(key) == ["stored"]
+    assert world.outputs(key)[0].failing_since is None
+
+
+def test_when_fresh_links_do_not_work_either_patience_ends_after_days(world: World) -> None:
+    key = world.finished("never there [emulator: missing=true]")
+    world.rescue(key)
+    week_ago = utc_now() - timedelta(days=8)
+
+    def make_old(session: Any) -> None:
+        session.get(Output, world.outputs(key)[0].id).failing_since = week_ago
+
+    world.edit(make_old)
+    assert world.rescue(key) == ["lost"]
+    assert world.status(key) is GenerationStatus.EXPIRED
+
+
+def test_what_source_and_provider_both_say_is_gone_is_lost_before_its_link_dies(
+    world: World, emulator: Emulator
+) -> None:
+    key = world.finished("both say so [emulator: missing=true, refresh=gone]")
+    assert world.rescue(key) == ["lost"]
+    output = world.outputs(key)[0]
+    assert output.deadline_at is None or output.deadline_at > utc_now()
+    assert output.reason == Reason.SOURCE_GONE
+    emulator.change_job(world.task(key), missing=False)
+    retry_generation(world.services.catalog, key)
+    assert world.rescue(key) == ["stored"], "by the link that was kept"
+    world.assert_nothing_lost_or_doubled()
+
+
+def test_what_a_person_gives_up_is_not_lost_and_keeps_no_link(world: World) -> None:
+    waits = world.finished("not wanted any more [emulator: missing=true]")
+    world.rescue(waits)
+    given_up = give_up_outputs(world.services.catalog, waits, why="the campaign was cancelled")
+    assert (given_up.status, given_up.error_message) == ("cancelled", "the campaign was cancelled")
+    [output] = world.outputs(waits)
+    assert (output.state, output.temporary_url) == (MediaState.GIVEN_UP, None)
+    assert world.rescue(waits) == ["given_up"]
+    lost = world.finished("too late [emulator: dead_links=99, refresh=gone]")
+    world.rescue(lost)
+    assert give_up_outputs(world.services.catalog, lost).status == GenerationStatus.CANCELLED
+    with pytest.raises(NotPossible, match="no file that is lost or waits"):
+        give_up_outputs(world.services.catalog, lost)
+    retry_generation(world.services.catalog, waits)
+    assert world.rescue(waits) == ["waiting"]
+
+
+def test_a_worker_that_has_what_is_given_up_in_hand_cannot_commit_it(world: World) -> None:
+    key = world.finished("given up meanwhile")
+
+    def observer(seen: Step, _output: str) -> None:
+        if seen is Step.VERIFIED:
+            give_up_outputs(world.services.catalog, key)
+
+    assert with_parts(world, observer=observer).rescue(key) == ["skipped"]
+    assert world.outputs(key)[0].state == MediaState.GIVEN_UP
+    assert world.status(key) is GenerationStatus.CANCELLED
     assert world.objects() == []
 
 

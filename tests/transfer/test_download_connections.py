@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -45,7 +47,7 @@ def test_a_name_that_turns_private_after_the_check_is_never_dialled(source: Faul
     downloader = _downloader(name, resolve=lambda _host: next(answers), connect_timeout=0.2, attempts=1)
     with pytest.raises(DownloadFailed) as caught:
         downloader.fetch(f"http://{name}/fault/ok", spool)
-    assert caught.value.fault is Fault.CONNECT
+    assert caught.value.fault in (Fault.CONNECT, Fault.NO_ROUTE), "as this machine's network has it"
     assert source.requests == []
 
     strict = Downloader(
@@ -54,7 +56,6 @@ def test_a_name_that_turns_private_after_the_check_is_never_dialled(source: Faul
     with pytest.raises(DownloadFailed) as caught:
         strict.fetch(f"http://{name}/fault/ok", spool)
     assert (caught.value.fault, caught.value.reason) == (Fault.ADDRESS_REFUSED, Reason.UNSAFE_ADDRESS)
-    assert not caught.value.retryable
     assert source.requests == []
 
 
@@ -73,14 +74,74 @@ def test_every_hop_is_judged_again(source: FaultServer, spool: Path) -> None:
     assert download.hops == (f"http://{first}", f"http://{second}")
 
 
-def test_a_host_that_cannot_be_resolved_is_slow_not_unsafe(spool: Path) -> None:
-    def fail(_host: str) -> list[str]:
-        raise OSError("nxdomain")
+NO_SUCH_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+NO_ANSWER = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault", "reason"),
+    [
+        (NO_ANSWER, Fault.DNS, Reason.DNS_FAILED),
+        (OSError("no route to the DNS server"), Fault.DNS, Reason.DNS_FAILED),
+        (NO_SUCH_NAME, Fault.UNKNOWN_HOST, Reason.HOST_UNKNOWN),
+        (UnicodeError("label too long"), Fault.UNKNOWN_HOST, Reason.HOST_UNKNOWN),
+        ([], Fault.UNKNOWN_HOST, Reason.HOST_UNKNOWN),
+        (["198.18.0.84"], Fault.SYNTHETIC_ADDRESS, Reason.DNS_FAILED),
+        (["64:ff9b::808:808", "8.8.8.8"], Fault.SYNTHETIC_ADDRESS, Reason.DNS_FAILED),
+        (["0.0.0.0"], Fault.SYNTHETIC_ADDRESS, Reason.DNS_FAILED),
+        (["::"], Fault.SYNTHETIC_ADDRESS, Reason.DNS_FAILED),
+        (["240.0.3.7"], Fault.SYNTHETIC_ADDRESS, Reason.DNS_FAILED),
+        (["10.0.0.1"], Fault.ADDRESS_REFUSED, Reason.UNSAFE_ADDRESS),
+        (["127.0.0.1"], Fault.ADDRESS_REFUSED, Reason.UNSAFE_ADDRESS),
+    ],
+    ids=str,
+)
+def test_what_the_dns_of_this_machine_answers_is_no_fault_of_the_source(
+    answer: list[str] | Exception, fault: Fault, reason: Reason, spool: Path
+) -> None:
+    def resolve(_host: str) -> list[str]:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     with pytest.raises(DownloadFailed) as caught:
-        _downloader(resolve=fail).fetch("https://cdn.example.com/a.mp4", spool)
-    assert (caught.value.fault, caught.value.reason) == (Fault.DNS, Reason.SOURCE_SLOW)
-    assert caught.value.retryable
+        _downloader(resolve=resolve).fetch("https://cdn.example.com/a.mp4", spool)
+    assert (caught.value.fault, caught.value.reason) == (fault, reason)
+    assert not caught.value.certain
+
+
+def test_an_address_that_stands_in_the_link_itself_is_the_links_fault(spool: Path) -> None:
+    with pytest.raises(DownloadFailed) as caught:
+        _downloader().fetch("https://198.18.0.84/a.mp4", spool)
+    assert caught.value.reason is Reason.UNSAFE_ADDRESS
+
+
+def test_a_machine_without_a_way_out_is_not_a_slow_source(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_way(self: socket.socket, address: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", no_way)
+    with pytest.raises(DownloadFailed) as caught:
+        _downloader(resolve=lambda _host: ["8.8.8.8", "2001:4860:4860::8888"]).fetch(
+            "https://cdn.example.com/a.mp4", spool
+        )
+    assert (caught.value.fault, caught.value.reason) == (Fault.NO_ROUTE, Reason.NETWORK_FAILED)
+
+
+def test_an_address_family_without_a_way_does_not_speak_for_the_source(
+    spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_v4(self: socket.socket, address: tuple[str, int]) -> None:
+        if ":" in address[0]:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    monkeypatch.setattr(socket.socket, "connect", only_v4)
+    with pytest.raises(DownloadFailed) as caught:
+        _downloader(resolve=lambda _host: ["8.8.8.8", "2001:4860:4860::8888"], attempts=1).fetch(
+            "https://cdn.example.com/a.mp4", spool
+        )
+    assert (caught.value.fault, caught.value.reason) == (Fault.CONNECT, Reason.SOURCE_SLOW)
 
 
 def test_proxies_and_credentials_of_the_environment_are_ignored(
@@ -229,7 +290,7 @@ def test_a_spool_that_cannot_be_written_is_our_fault(source: FaultServer, tmp_pa
     blocked.write_bytes(b"")
     with pytest.raises(DownloadFailed) as caught:
         _downloader(source.netloc).fetch(source.url("ok"), blocked / "spool")
-    assert (caught.value.fault, caught.value.reason) == (Fault.SPOOL, Reason.STORAGE_FAILED)
+    assert (caught.value.fault, caught.value.reason) == (Fault.SPOOL, Reason.DISK_FAILED)
     assert str(tmp_path) not in str(caught.value)
 
 
@@ -334,7 +395,7 @@ def test_a_certificate_for_another_name_is_refused(
     name = f"evil.example.com:{server.port}"
     with pytest.raises(DownloadFailed) as caught:
         _downloader(name, context=_trusting(authority)).fetch(f"https://{name}/fault/ok?sig=SECRET", spool)
-    assert (caught.value.fault, caught.value.reason) == (Fault.TLS, Reason.SOURCE_SLOW)
+    assert (caught.value.fault, caught.value.reason) == (Fault.TLS, Reason.TLS_UNTRUSTED)
     assert "SECRET" not in f"{caught.value!r}{caught.value.evidence}"
     assert server.requests == []
 

@@ -246,6 +246,39 @@ def test_a_link_that_is_known_to_be_dead_is_expired_whatever_the_words() -> None
     assert busy.reason is Reason.SOURCE_SLOW
 
 
+def test_a_link_is_dead_only_when_the_sources_clock_says_so_too() -> None:
+    """Our clock may be ahead: what it calls dead, the source may call a refusal of today."""
+    dead = NOW - timedelta(hours=1)
+    here = {"expires_at": dead, "now": NOW}
+    assert judge(403, headers(), b"no", **here).fault is Fault.EXPIRED
+    assert judge(403, headers(Date="Mon, 05 Jan 2026 09:30:00 GMT"), b"no", **here).fault is Fault.EXPIRED
+    earlier = judge(403, headers(Date="Sun, 04 Jan 2026 10:00:00 GMT"), b"no", **here)
+    assert (earlier.fault, earlier.certain) == (Fault.REFUSED, False)
+    assert judge(403, headers(Date="no date"), b"no", **here).fault is Fault.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "certain"),
+    [
+        (403, b'{"message":"Signature expired: 20260105T090000Z is now earlier than 20260105T095500Z"}', True),
+        (403, b'{"message":"The API key of this account has expired"}', False),
+        (403, b"<html><body>Your session has expired, log in again</body></html>", False),
+        (402, b"Link expired", False),
+        (410, b"<html><body>This video has been removed by its owner</body></html>", True),
+        (410, b"Gone", False),
+        (404, b"<html><body>The page was removed</body></html>", False),
+        (404, b'{"error":{"code":"asset_deleted"}}', True),
+        (403, b'{"error":{"code":"asset_deleted"}}', False),
+        (404, b'{"code":"NoSuchKey"}', False),
+        (401, b'{"error":"InvalidJWT","message":"\\"nbf\\" claim timestamp check failed"}', False),
+    ],
+)
+def test_only_what_the_source_says_of_the_file_or_its_link_is_certain(
+    status: int, body: bytes, certain: bool
+) -> None:
+    assert judge(status, headers(), body, expires_at=None, now=NOW).certain is certain
+
+
 def test_a_link_tells_its_own_time_when_nobody_else_does(
     source: FaultServer, spool: Path, downloader: Downloader
 ) -> None:

@@ -35,7 +35,10 @@ from video_assets.urls.tokens import find_jwts
 ROWS_AT_ONCE = 100
 
 ENCRYPTED = frozenset({("output", "temporary_url"), ("legacy_file", "temporary_url")})
-"""The columns that may hold a temporary URL: as a Fernet token, while the row's state is pending."""
+"""The columns that may hold a temporary URL: as a Fernet token, in a row whose state is one of …"""
+
+KEEPS_LINK = frozenset({MediaState.PENDING, MediaState.LOST})
+"""… these. A lost file keeps its link for some time after its death (:mod:`video_assets.catalog.lost_links`)."""
 
 PROVENANCE = frozenset(
     {
@@ -165,7 +168,7 @@ def _stored_rows(
 
 def _offences(table: str, column: str, value: str, row: RowMapping) -> Iterator[_Offence]:
     if (table, column) in ENCRYPTED and EncryptedText.is_token(value):
-        if row["state"] != MediaState.PENDING:
+        if row["state"] not in KEEPS_LINK:
             yield _Offence("", "encrypted", False, "an encrypted temporary URL that should have been erased")
         return
     findings = find(value)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -92,6 +93,16 @@ def release(session: Session, claim: Claim, *, now: datetime | None = None) -> N
     It belongs to nobody then, so a heartbeat that comes a moment late cannot prolong it.
     """
     session.execute(update(Lease).where(*_is(claim)).values(holder="", expires_at=now or utc_now()))
+
+
+def revoke(session: Session, resources: Collection[str], *, now: datetime | None = None) -> None:
+    """Take leases away from whoever holds them: what they have in hand cannot be committed any more."""
+    session.execute(
+        update(Lease)
+        .where(col(Lease.resource).in_(resources))
+        .values(holder="", token=Lease.token + 1, expires_at=now or utc_now()),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def sweep(session: Session, *, older_than: timedelta, now: datetime | None = None) -> int:

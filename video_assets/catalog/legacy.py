@@ -28,6 +28,8 @@ class FindingState(StrEnum):
     REWRITTEN = "rewritten"
     LOST = "lost"
     """Gone before it could be saved, with evidence."""
+    GIVEN_UP = "given_up"
+    """A person does not want its file any more."""
     CHANGED = "changed"
     """Somebody else changed the value since; the next inventory looks at the place again."""
     EXCEPTED = "excepted"
@@ -85,6 +87,7 @@ class LegacyFile(SQLModel, table=True):
     __table_args__ = (
         _filled_index("uq_legacy_file_bucket_key", "bucket", "key", filled="key", unique=True),
         _filled_index("ix_legacy_file_sha256", "sha256", filled="sha256"),
+        _filled_index("ix_legacy_file_lost_at", "lost_at", filled="lost_at"),
         Index("ix_legacy_file_source_state_deadline", "source", "state", "deadline_at"),
     )
 
@@ -95,7 +98,7 @@ class LegacyFile(SQLModel, table=True):
     kind: str = "video"
     """An output kind: video, thumbnail, image …"""
     temporary_url: str | None = Field(default=None, sa_column=Column(EncryptedText, nullable=True), repr=False)
-    """The longest-lived link known for it."""
+    """The longest-lived link known for it; of a lost file until some time after its death."""
     redacted: str | None = _text()
     host: str | None = None
     scheme: str | None = None
@@ -109,6 +112,9 @@ class LegacyFile(SQLModel, table=True):
     evidence: dict[str, Any] = _json()
     attempts: int = 0
     next_attempt_at: datetime | None = _moment()
+    failing_since: datetime | None = _moment()
+    """Since when its source has failed without a break; faults of our own side end that."""
+    lost_at: datetime | None = _moment()
     refreshes: int = 0
     bucket: str | None = None
     key: str | None = None

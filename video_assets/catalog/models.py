@@ -94,6 +94,9 @@ class MediaState(StrEnum):
     PENDING = "pending"
     STORED = "stored"
     LOST = "lost"
+    """Its link is dead, or its source said for certain that it will not come back."""
+    GIVEN_UP = "given_up"
+    """A person does not want it any more."""
 
 
 def _moment(*, nullable: bool = True, index: bool = False) -> Any:
@@ -229,6 +232,7 @@ class Output(SQLModel, table=True):
         UniqueConstraint("job_id", "kind", "index", name="uq_output_job_kind_index"),
         Index("ix_output_state_next_attempt_at", "state", "next_attempt_at"),
         Index("ix_output_state_deadline_at", "state", "deadline_at"),
+        Index("ix_output_state_lost_at", "state", "lost_at"),
     )
 
     id: str = Field(primary_key=True)
@@ -252,6 +256,8 @@ class Output(SQLModel, table=True):
     evidence: dict[str, Any] = _json()
     attempts: int = 0
     next_attempt_at: datetime | None = _moment()
+    failing_since: datetime | None = _moment()
+    lost_at: datetime | None = _moment()
     refreshes: int = 0
     refreshed_at: datetime | None = _moment()
     stored_at: datetime | None = _moment()

@@ -179,6 +179,11 @@ def _processing(parts: _Parts) -> Standing:
     return Standing(G.PROCESSING, Reason.PROVIDER_ERROR, troubled[0].failure_message)
 
 
+def _given_up(parts: _Parts) -> Standing:
+    given_up = parts.files(MediaState.GIVEN_UP)
+    return Standing(G.CANCELLED, None, (given_up[0].message or "A person gave it up.") + parts.kept)
+
+
 def _cancelled(parts: _Parts) -> Standing:
     return Standing(G.CANCELLED, None, f"Cancelled.{parts.kept}" if parts.kept else "Cancelled on request.")
 
@@ -206,6 +211,7 @@ RULES: tuple[tuple[Callable[[_Parts], object], Callable[[_Parts], Standing]], ..
     (lambda parts: parts.jobs(J.FAILED), _failed),
     (lambda parts: parts.jobs(J.ABANDONED) and not parts.cancel_requested, _abandoned),
     (lambda parts: parts.jobs(J.UNCONFIRMED), _unconfirmed),
+    (lambda parts: parts.files(MediaState.GIVEN_UP), _given_up),
     (lambda parts: parts.jobs(J.CANCELLED, J.ABANDONED), _cancelled),
     (lambda parts: parts.undelivered, _undelivered),
     (lambda parts: True, _completed),

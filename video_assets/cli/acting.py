@@ -15,7 +15,7 @@ from video_assets.cli.documents import generation_document
 from video_assets.cli.failures import CommandFailed
 from video_assets.cli.output import JsonOption, cell, console, print_json, say, table, to_json
 from video_assets.cli.watching import require_known
-from video_assets.generations.control import cancel_generation, retry_generation
+from video_assets.generations.control import cancel_generation, give_up_outputs, retry_generation
 from video_assets.providers import get_provider
 from video_assets.settings import get_settings
 from video_assets.storage import open_storage
@@ -28,6 +28,7 @@ def mount(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(no_args_is_help=True)(retry)
     app.command(no_args_is_help=True)(cancel)
+    app.command("give-up", no_args_is_help=True)(give_up)
     app.command(no_args_is_help=True)(verify)
 
 
@@ -66,6 +67,24 @@ def cancel(generation_id: GenerationId, as_json: JsonOption = False) -> None:
     else:
         message = f"{row.id} is {row.status}: the cancellation is noted, and takes effect where it still can."
     _tell(row, message, as_json=as_json)
+
+
+def give_up(
+    generation_id: GenerationId,
+    why: Annotated[str | None, typer.Option("--why", help="Kept with the files.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give up the files of a generation that are lost or still wait. Their links are erased.
+
+    What is durable stays. `retry` takes it back, where the provider can still give fresh links.
+
+    \b
+    Example:
+      video-assets give-up video-1763690000000-a1b2c3 --why "the campaign was cancelled"
+    """
+    row = give_up_outputs(open_catalog(get_settings()), generation_id, why=why)
+    said = row.error_message or "What was not durable is given up."
+    _tell(row, f"{row.id} is {row.status}. {said}", as_json=as_json)
 
 
 def _tell(row: Generation, message: str, *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from video_assets.cli import (
     demo_legacy,
     dev,
     doctor,
+    legacy_giving_up,
     legacy_guarding,
     legacy_running,
     legacy_undoing,
@@ -66,7 +67,7 @@ acting.mount(app)
 doctor.mount(app)
 app.add_typer(storage_commands.app, name="storage")
 app.add_typer(url_commands.app, name="urls")
-for legacy_part in (legacy_running, legacy_undoing, legacy_guarding):
+for legacy_part in (legacy_running, legacy_giving_up, legacy_undoing, legacy_guarding):
     legacy_part.mount(legacy_commands.app)
 app.add_typer(legacy_commands.app, name="legacy")
 app.add_typer(proof.app, name="proof")

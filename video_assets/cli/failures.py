@@ -28,6 +28,10 @@ class ExitCode(IntEnum):
     """The question was answered, and the answer is no: a check failed, something is not accounted for."""
     BAD_INPUT = 2
     UNAVAILABLE = 3
+    WAITING = 4
+    """Nothing is wrong that does not pass: something is tried again by a later run."""
+    REFUSED = 5
+    """Something waits for a person: a limit or rule of ours refuses it."""
     INTERRUPTED = 130
     """Ctrl-C, as shells tell it."""
 

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from video_assets.catalog.lost_links import erase_lost_links
 from video_assets.catalog.models import utc_now
 from video_assets.cli.failures import CommandFailed, ExitCode
+from video_assets.cli.legacy_run_report import RunReport, show_run
 from video_assets.cli.legacy_sources import ConfigOption, SourceArguments, Stop, load
 from video_assets.cli.output import (
     JsonOption,
-    cell,
-    console,
     deadline_text,
-    duration_text,
     note,
     print_json,
     say,
-    size_text,
-    table,
 )
 from video_assets.legacy.batches import OpenBatch, next_batch, plan_batches
 from video_assets.legacy.bring_your_own import bring_your_own
 from video_assets.legacy.config import FILE_NAME, Source
 from video_assets.legacy.errors import SourceError
-from video_assets.legacy.processing import BatchReport, Mode, Progress, process_batch
+from video_assets.legacy.lost import again_lost, open_findings
+from video_assets.legacy.processing import Mode, Progress, process_batch
+from video_assets.legacy.reach import Reach
 from video_assets.legacy.resurrection import askable
 from video_assets.services import Services, open_services
 from video_assets.settings import get_settings
@@ -38,76 +35,6 @@ from video_assets.settings import get_settings
 def mount(app: typer.Typer) -> None:
     """Add the command to the group ``legacy``."""
     app.command("run")(run_command)
-
-
-@dataclass(slots=True)
-class RunReport:
-    """What one ``legacy run`` did to one source."""
-
-    source: str
-    mode: Mode
-    run: str
-    batches: int = 0
-    findings: Counter[str] = field(default_factory=Counter)
-    """Findings of the batches that were worked, by state, as they stand now."""
-    files: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    bytes: int = 0
-    seconds: float = 0.0
-    rows: int = 0
-    places: int = 0
-    troubles: Counter[str] = field(default_factory=Counter)
-    diffs: int = 0
-    statements: int = 0
-    written: list[str] = field(default_factory=list)
-    """SQL files."""
-    problems: list[str] = field(default_factory=list)
-
-    def add(self, report: BatchReport) -> None:
-        """Count one batch."""
-        self.batches += 1
-        self.findings.update(report.findings)
-        self.files.update(report.files)
-        self.reasons.update(report.reasons)
-        self.bytes += report.bytes
-        self.seconds += report.seconds
-        self.diffs += report.diffs
-        if report.rewrite is not None:
-            self.rows += report.rewrite.rows
-            self.places += report.rewrite.places
-            self.troubles.update({str(kind): count for kind, count in report.rewrite.troubles.items()})
-        if report.emitted is not None:
-            self.statements += report.emitted.statements
-            self.written += [str(report.emitted.change), str(report.emitted.inverse)]
-        self.problems += report.problems[: max(20 - len(self.problems), 0)]
-
-    @property
-    def waits(self) -> int:
-        """Findings that this run should have settled and did not."""
-        if self.mode is Mode.DRY_RUN:
-            return 0
-        return self.findings["pending"] + (self.findings["saved"] if self.mode is Mode.APPLY else 0)
-
-    def document(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "source": self.source,
-            "mode": str(self.mode),
-            "run": self.run,
-            "batches": self.batches,
-            "findings": dict(self.findings),
-            "files": dict(self.files),
-            "reasons": dict(self.reasons),
-            "bytes": self.bytes,
-            "seconds": round(self.seconds, 3),
-            "rows_rewritten": self.rows,
-            "places_rewritten": self.places,
-            "rows_left": dict(self.troubles),
-            "rows_shown": self.diffs,
-            "statements": self.statements,
-            "files_written": self.written,
-            "problems": self.problems,
-        }
 
 
 def run_command(
@@ -130,18 +57,24 @@ def run_command(
         Path | None,
         typer.Option("--bring-your-own", help="Match the files of this folder to what was lost, first."),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again-lost", help="Try lost files once more, by their kept link or their provider."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Save the files behind the findings, what dies soonest first; with --apply rewrite the rows too.
 
     Without a mode only files are saved and no row is touched. May be stopped and started again at any time.
-    Exit code 1 when something has to wait for a later run.
+    Exit code 1 when a file is lost or a row could not be rewritten, 3 when nothing could be reached from here, 4
+    when something has to wait for a later run, 5 when a file waits for a person: our own limits refuse it.
 
     \b
     Examples:
       video-assets legacy run
       video-assets legacy run shop --dry-run | less
       video-assets legacy run shop --apply
+      video-assets legacy run shop --again-lost
     """
     chosen_modes = [apply, dry_run, emit_sql is not None]
     if sum(chosen_modes) > 1:
@@ -150,14 +83,26 @@ def run_command(
     chosen = load(config, sources)
     if brought is not None and len(chosen) != 1:
         raise CommandFailed("Name one source for --bring-your-own.")
+    if again and dry_run:
+        raise CommandFailed("--again-lost fetches files; leave out --dry-run.")
     services = open_services(get_settings())
+    erase_lost_links(services.catalog, kept_for=services.settings.keep_lost_links)
     reports = []
     try:
         for source in chosen:
             if brought is not None:
                 _bring(services, source, brought, dry_run=dry_run, quiet=as_json)
             reports.append(
-                run_source(services, source, mode, emit_sql=emit_sql, undoable=undoable, most=most, quiet=as_json)
+                run_source(
+                    services,
+                    source,
+                    mode,
+                    emit_sql=emit_sql,
+                    undoable=undoable,
+                    most=most,
+                    again=again,
+                    quiet=as_json,
+                )
             )
             if not as_json:
                 show_run(reports[-1])
@@ -171,8 +116,10 @@ def run_command(
         services.catalog.close()
     if as_json:
         print_json([report.document() for report in reports])
-    if any(report.waits or report.troubles for report in reports):
-        raise typer.Exit(ExitCode.NEGATIVE)
+    codes = {report.exit_code for report in reports}
+    for code in (ExitCode.NEGATIVE, ExitCode.UNAVAILABLE, ExitCode.REFUSED, ExitCode.WAITING):
+        if code in codes:
+            raise typer.Exit(code)
 
 
 def run_source(
@@ -183,16 +130,27 @@ def run_source(
     emit_sql: Path | None = None,
     undoable: bool = True,
     most: int | None = None,
+    again: bool = False,
     quiet: bool = False,
 ) -> RunReport:
     """Work the open batches of a source off, in the order of dying as it stands each time. Raises SourceError."""
     run = f"run-{utc_now():%Y%m%dT%H%M%S}-{source.name}"
     report = RunReport(source.name, mode, run)
+    reach = Reach()
+    if again:
+        report.again = again_lost(services.catalog, source.name)
     refreshing = askable(services.provider)
-    plan_batches(services.catalog, source.name, size=source.batch_size, refreshing=refreshing)
     done: set[str] = set()
-    # The most urgent batch that this run has not worked yet: links die while others are saved.
-    while batch := next_batch(services.catalog, source.name, besides=done, refreshing=refreshing):
+
+    def plan() -> None:
+        plan_batches(services.catalog, source.name, size=source.batch_size, refreshing=refreshing)
+
+    def most_urgent() -> OpenBatch | None:
+        """Of the batches that this run has not worked yet: links die while others are saved."""
+        return next_batch(services.catalog, source.name, besides=done, refreshing=refreshing)
+
+    plan()
+    while batch := most_urgent():
         done.add(batch.key)
         if not quiet and mode is not Mode.DRY_RUN:
             note(f"{batch.key}: {batch.findings:,} findings, {_when(batch)}")
@@ -211,10 +169,15 @@ def run_source(
                 undoable=undoable,
                 on_progress=None if quiet else _teller(),
                 on_diff=_show_diff if mode is Mode.DRY_RUN and not quiet else None,
+                reach=reach,
             )
         )
-        if most is not None and len(done) >= most:
+        if reach.is_hopeless or (most is not None and len(done) >= most):
             break
+        if not most_urgent():
+            plan()  # what was saved may stand in rows of batches that were done before
+    report.unavailable = reach.sentence
+    report.source_findings = open_findings(services.catalog, source.name)
     return report
 
 
@@ -235,42 +198,6 @@ def _teller() -> Callable[[Progress], None]:
 def _show_diff(diff: str) -> None:
     if diff:
         typer.echo(diff)
-
-
-def show_run(report: RunReport) -> None:
-    """A run for people."""
-    if report.mode is Mode.DRY_RUN:
-        for problem in report.problems:
-            note(f"  {problem}")
-        note(f"{report.source}: {report.diffs:,} rows would change; nothing was changed.")
-        return
-    if not report.batches:
-        say(f"{report.source}: nothing is left to do.")
-        return
-    made = table(
-        "batches", ">stored", ">there already", ">lost", ">waiting", ">rows rewritten", title=report.source
-    )
-    files = report.files
-    made.add_row(
-        cell(f"{report.batches:,}"),
-        *(cell(f"{files[word]:,}", style) for word, style in
-          (("stored", "green"), ("skipped", ""), ("lost", "red"), ("waiting", "yellow"))),
-        cell(f"{report.rows:,}"),
-    )  # fmt: skip
-    console().print(made)
-    say(f"{size_text(report.bytes)} in {duration_text(report.seconds)}; run {report.run}")
-    for reason, count in report.reasons.most_common():
-        say(f"  {count:,} × {reason}")
-    for kind, count in report.troubles.most_common():
-        say(f"  {count:,} rows not rewritten: {kind.replace('_', ' ')}")
-    for problem in report.problems:
-        note(f"  {problem}")
-    for path in report.written:
-        note(f"Wrote {path}")
-    if report.mode is Mode.RESCUE and report.findings["saved"]:
-        say(
-            "The files are safe and no row was touched. Next: --dry-run to see the changes, --apply to make them."
-        )
 
 
 def _bring(services: Services, source: Source, folder: Path, *, dry_run: bool, quiet: bool) -> None:

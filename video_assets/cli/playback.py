@@ -104,6 +104,8 @@ def _outputs(view: GenerationView) -> Iterator[Line]:
             yield Line(name, "ok", f"durable since {age_text(output.stored_at)}, its temporary link is erased")
         elif output.state == MediaState.LOST:
             yield Line(name, "failed", f"lost: {output.message}", _remedy(view))
+        elif output.state == MediaState.GIVEN_UP:
+            yield Line(name, "warning", f"given up: {output.message}")
         else:
             waits = f", last problem: {output.message}" if output.message else ""
             told = f"not durable yet, its link {deadline_text(output.deadline_at)}{waits}"

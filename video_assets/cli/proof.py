@@ -205,7 +205,7 @@ def coverage_lines(part: Mapping[str, Any]) -> list[str]:
 
 
 _MOST_LISTED = 20
-_STYLES = {"lost": "red", "unknown": "red", "pending": "yellow", "excepted": "dim"}
+_STYLES = {"lost": "red", "unknown": "red", "pending": "yellow", "excepted": "dim", "given_up": "dim"}
 
 
 # --- verify -----------------------------------------------------------------------------------------------------

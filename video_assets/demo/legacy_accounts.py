@@ -20,7 +20,7 @@ from video_assets.legacy.config import Source
 _ID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 """Left out of a message, so that alike losses are counted together."""
 
-SETTLED = frozenset({FindingState.REWRITTEN, FindingState.LOST, FindingState.EXCEPTED})
+SETTLED = frozenset({FindingState.REWRITTEN, FindingState.LOST, FindingState.EXCEPTED, FindingState.GIVEN_UP})
 
 
 @dataclass(slots=True)

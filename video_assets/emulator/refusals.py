@@ -80,6 +80,17 @@ REFUSALS: dict[str, Refusal] = {
     "s3_internal": _xml(
         500, "<Code>InternalError</Code><Message>We encountered an internal error. Please try again.</Message>"
     ),
+    "s3_time_skewed": _xml(
+        403,
+        "<Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time "
+        "is too large.</Message><MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds>",
+    ),
+    "s3_not_yet_valid": _xml(403, "<Code>AccessDenied</Code><Message>Request is not valid yet</Message>"),
+    "s3_delete_marker": _xml(
+        404,
+        "<Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>",
+        x_amz_delete_marker="true",
+    ),
     "azure_expired": _azure(
         403,
         "AuthenticationFailed",
@@ -136,5 +147,18 @@ REFUSALS: dict[str, Refusal] = {
     "waf_page": _text(403, "<html><body><h1>Access Denied</h1></body></html>", "text/html"),
     "unauthorized": _text(401, "Unauthorized"),
     "plain_gone": _text(410, "Gone"),
+    "cloudflare_challenge": _text(
+        403,
+        "<!DOCTYPE html><html><head><title>Just a moment...</title></head>"
+        "<body>Your session has expired</body></html>",
+        "text/html; charset=UTF-8",
+        Server="cloudflare",
+        cf_mitigated="challenge",
+    ),
+    "cloudflare_1020": _text(403, "error code: 1020", Server="cloudflare"),
+    "payment_required": _json(402, {"error": "Your trial has expired"}),
+    "subscription_expired": _json(403, {"message": "The subscription of this account has expired."}),
+    "gone_deleted": _json(410, {"error": "Gone", "message": "This video was deleted by its owner."}),
+    "file_deleted": _json(404, {"code": "file_deleted", "message": "Not available."}),
     "legal": _text(451, "Unavailable For Legal Reasons"),
 }

@@ -16,16 +16,21 @@ from video_assets.catalog import (
     Output,
     ProviderJob,
     journal,
+    leases,
     queries,
 )
 from video_assets.catalog.models import utc_now
 from video_assets.catalog.settling import settle
-from video_assets.catalog.states import move_job, primary_outputs
+from video_assets.catalog.states import move_generation, move_job, primary_outputs
 from video_assets.generations.intake import plan_job
 from video_assets.generations.stopping import stop_job
 from video_assets.providers.base import Provider
+from video_assets.urls import redact
 
 GetProvider = Callable[[str], Provider]
+
+_NOT_DURABLE = (MediaState.PENDING, MediaState.LOST)
+_GONE = (MediaState.LOST, MediaState.GIVEN_UP)
 
 
 class NotPossible(Exception):
@@ -88,7 +93,7 @@ def what_to_retry(jobs: Sequence[ProviderJob], outputs: Sequence[Output], *, res
     newest = {job.ordinal: job for job in sorted(jobs, key=lambda job: job.try_number)}
     primary = primary_outputs(outputs)
     delivered = {output.job_id for output in primary}
-    spoilt = {output.job_id for output in primary if output.state == MediaState.LOST}
+    spoilt = {output.job_id for output in primary if output.state in _GONE}
     found = Retry([], [], [], [])
     for job in newest.values():
         status = JobStatus(job.status)
@@ -102,17 +107,18 @@ def what_to_retry(jobs: Sequence[ProviderJob], outputs: Sequence[Output], *, res
         elif status is JobStatus.UNCONFIRMED:
             found.unconfirmed.append(job)
     rescued = {job.id for job in newest.values()} - {job.id for job in found.again}
-    found.renewed.extend(o for o in outputs if o.state == MediaState.LOST and o.job_id in rescued)
+    found.renewed.extend(o for o in outputs if o.state in _GONE and o.job_id in rescued)
     return found
 
 
 def retry_generation(catalog: Catalog, generation_id: str, *, resubmit: bool = False) -> Generation:
     """Try again what ended badly, or at once what waits for its next attempt.
 
-    Lost outputs are rescued again, and a job that was given up is asked about again (free of charge). Failed or
-    cancelled jobs are planned again. Where that might be paid twice (an unconfirmed submission, a job that was
-    given up or delivered) ``resubmit`` must be given. A cancellation that has not taken effect is taken back.
-    Raises NotPossible, GenerationNotFound.
+    Lost outputs and those that were given up are rescued again, free of charge: with the link that was kept, or
+    with a fresh one that the provider is asked for. An abandoned job is asked about again, which is free too.
+    Failed or cancelled jobs are planned again. Where that might be paid twice (an unconfirmed submission, a job
+    that was abandoned or delivered) ``resubmit`` must be given. A cancellation that has not taken effect is taken
+    back. Raises NotPossible, GenerationNotFound.
     """
     with catalog.write() as session:
         generation = queries.get_generation(session, generation_id, lock=True)
@@ -135,10 +141,43 @@ def retry_generation(catalog: Catalog, generation_id: str, *, resubmit: bool = F
         return settle(session, generation_id)
 
 
-def revive_outputs(catalog: Catalog, generation_id: str) -> int:
-    """Give what was lost or given up of a generation another chance, free of charge; returns how many.
+def give_up_outputs(catalog: Catalog, generation_id: str, *, why: str | None = None) -> Generation:
+    """Give up the outputs of a generation that are lost or not durable yet: a person does not want them.
 
-    The provider is asked for a fresh link, or about the job; no job is submitted.
+    Their links are erased, and a worker that has one in hand cannot commit it; what is durable stays. Raises
+    NotPossible when there is no such output, or the provider still works on the generation (cancel it),
+    GenerationNotFound.
+    """
+    with catalog.write() as session:
+        # In the order in which workers lock them: the lease, then the generation.
+        outputs = queries.outputs_of(session, generation_id)
+        leases.revoke(session, [f"output:{output.id}" for output in outputs if output.state in _NOT_DURABLE])
+        generation = queries.get_generation(session, generation_id, lock=True)
+        status = GenerationStatus(generation.status)
+        if status in (GenerationStatus.QUEUED, GenerationStatus.PROCESSING):
+            raise NotPossible(f"{generation_id} is {status}; use `video-assets cancel {generation_id}`")
+        session.expire_all()
+        outputs = queries.outputs_of(session, generation_id)
+        given_up = [output for output in outputs if output.state in _NOT_DURABLE]
+        if not given_up:
+            raise NotPossible(f"{generation_id} is {status} and has no file that is lost or waits")
+        now = utc_now()
+        for output in given_up:
+            output.state = MediaState.GIVEN_UP
+            output.temporary_url = None
+            output.next_attempt_at = output.failing_since = output.lost_at = None
+            output.message = redact(why) if why else "A person gave it up."
+            output.updated_at = now
+            journal.record(session, "given_up", output.message, generation_id=generation_id, output_id=output.id)
+        if status.settled and status is not GenerationStatus.COMPLETED:
+            move_generation(generation, GenerationStatus.STORING)
+        return settle(session, generation_id)
+
+
+def revive_outputs(catalog: Catalog, generation_id: str) -> int:
+    """Give what was lost of a generation another chance, free of charge; returns how many.
+
+    The link that was kept is tried, or the provider asked for a fresh one or about the job; no job is submitted.
     """
     with catalog.write() as session:
         generation = queries.get_generation(session, generation_id, lock=True)
@@ -150,7 +189,8 @@ def revive_outputs(catalog: Catalog, generation_id: str) -> int:
             return 0
         jobs, outputs = queries.jobs_of(session, generation_id), queries.outputs_of(session, generation_id)
         possible = what_to_retry(jobs, outputs, resubmit=False)
-        free = Retry([], possible.asked, possible.renewed, [])
+        lost = [output for output in possible.renewed if output.state == MediaState.LOST]
+        free = Retry([], possible.asked, lost, [])
         if free:
             _revive(session, generation, free)
             journal.record(session, "retried", "what was lost is tried again", generation_id=generation_id)
@@ -183,6 +223,7 @@ def _revive(session: Session, generation: Generation, retry: Retry) -> None:
         output.state = MediaState.PENDING
         output.attempts = 0
         output.next_attempt_at = now
+        output.failing_since = output.lost_at = None
         output.reason = output.message = None
         output.updated_at = now
     for job in retry.asked:

@@ -41,7 +41,7 @@ class ProviderLinks:
         except TaskUnknown as exc:
             raise self._unknown(job.id, exc) from None
         except ProviderError as exc:
-            raise LinkUnavailable(str(exc), retry_after=exc.retry_after) from None
+            raise LinkUnavailable(str(exc), reason=exc.reason, retry_after=exc.retry_after) from None
         if not snapshot.state.settled:
             raise LinkUnavailable(f"{provider.title} says that {job.task_id} is {snapshot.raw_status} again")
         with self._catalog.write() as session:
@@ -52,7 +52,9 @@ class ProviderLinks:
             rows = record_outputs(session, job, snapshot.outputs, now=now)
             row = next((row for row in rows if row.id == output_id), None)
             if row is None:
-                raise LinkGone(f"{provider.title} no longer offers this output of {job.task_id}")
+                if not snapshot.state.settled:
+                    raise LinkUnavailable(f"{provider.title} calls {job.task_id} {snapshot.raw_status}")
+                raise LinkGone(f"{provider.title} no longer offers this output of {job.task_id}", data_gone=True)
             if row.state == MediaState.PENDING:
                 row.refreshes += 1
                 row.refreshed_at = now
@@ -79,6 +81,6 @@ class ProviderLinks:
         with self._catalog.write() as session:
             job = session.get_one(ProviderJob, job_id, with_for_update=True, populate_existing=True)
             if unknown.note(session, job, error, self._settings, now=utc_now()):
-                return LinkGone(job.failure_message or str(error))
+                return LinkGone(job.failure_message or str(error), data_gone=True)
             pause = unknown.pause_after(job.unknown_answers, self._settings)
             return LinkUnavailable(job.failure_message or str(error), retry_after=pause)

@@ -168,7 +168,7 @@ def _rounded(seconds: float | None) -> int | None:
 def _lost_files(catalog: Catalog, source: str) -> list[_Lost]:
     """The lost files of a source, with what their rows still tell about them."""
     lost: list[_Lost] = []
-    condition: ColumnElement[bool] = col(LegacyFile.state) == MediaState.LOST
+    condition: ColumnElement[bool] = col(LegacyFile.state).in_((MediaState.LOST, MediaState.GIVEN_UP))
     with catalog.read() as session:
         for file in session.exec(select(LegacyFile).where(LegacyFile.source == source, condition)):
             context = session.exec(

@@ -55,6 +55,16 @@ OpenLocal = Callable[[LegacyFile], Iterable[bytes] | None]
 UNKNOWN = "unknown_to_provider"
 """Under this name a file's evidence keeps since when, and how often, its provider has not known the job."""
 
+_SETTLED: dict[MediaState, tuple[FindingState, tuple[FindingState, ...]]] = {
+    MediaState.STORED: (
+        FindingState.SAVED,
+        (FindingState.PENDING, FindingState.LOST, FindingState.GIVEN_UP),
+    ),
+    MediaState.LOST: (FindingState.LOST, (FindingState.PENDING,)),
+    MediaState.GIVEN_UP: (FindingState.GIVEN_UP, (FindingState.PENDING, FindingState.LOST)),
+}
+"""State of a settled file → what its findings become, and which of them."""
+
 FINDINGS_AT_ONCE = 1000
 """How many findings one transaction settles: a file may stand in a million rows."""
 
@@ -79,6 +89,7 @@ class LegacyRescuer:
     """Largest file that is taken from a BLOB or a folder."""
     answered: dict[str, datetime] = field(default_factory=dict, repr=False)
     """When each provider was last seen to know one of the jobs, by this rescuer."""
+    source_patience: timedelta = timedelta(days=7)
 
     def rescue(
         self,
@@ -104,6 +115,7 @@ class LegacyRescuer:
             self.lease,
             self.observer,
             self.keep,
+            self.source_patience,
             require_playable=self.require_playable,
         )
         outcomes = saga.run(
@@ -113,7 +125,7 @@ class LegacyRescuer:
             patience=patience,
         )
         # A process that died between a file's commit and the last of its findings left the rest to us.
-        settle_findings(self.catalog, [o.id for o in outcomes if o.result is not Result.WAITING])
+        settle_findings(self.catalog, [o.id for o in outcomes if o.next_attempt_at is None])
         return outcomes
 
 
@@ -135,18 +147,18 @@ def _settle_some(session: Session, file: LegacyFile) -> int:
     """Move at most ``FINDINGS_AT_ONCE`` findings of ``file`` to its own state; returns how many."""
     if file.state == MediaState.PENDING:
         return 0
-    stored = file.state == MediaState.STORED
-    waiting = [FindingState.PENDING, FindingState.LOST] if stored else [FindingState.PENDING]
+    settled, before = _SETTLED[MediaState(file.state)]
+    stored = settled is FindingState.SAVED
     some = (
         select(LegacyFinding.id)
-        .where(LegacyFinding.file_id == file.id, col(LegacyFinding.state).in_(waiting))
+        .where(LegacyFinding.file_id == file.id, col(LegacyFinding.state).in_(before))
         .limit(FINDINGS_AT_ONCE)
     )
     result = session.execute(
         update(LegacyFinding)
         .where(col(LegacyFinding.id).in_(some))
         .values(
-            state=FindingState.SAVED if stored else FindingState.LOST,
+            state=settled,
             reason=None if stored else file.reason,
             message=None if stored else file.message,
             updated_at=utc_now(),
@@ -190,14 +202,19 @@ class _LegacyCargo:
     def url(self) -> str | None:
         return self.row.temporary_url
 
+    @property
+    def failing_since(self) -> datetime | None:
+        return self.row.failing_since
+
     def settled(self, session: Session) -> Outcome | None:
         self.row = session.get_one(LegacyFile, self.id, populate_existing=True)
         if self.row.state == MediaState.STORED:
             return Outcome(self.id, Result.SKIPPED)
-        if self.row.state == MediaState.LOST and self._brought is None:
-            reason = Reason(self.row.reason) if self.row.reason in set(Reason) else None
-            return Outcome(self.id, Result.LOST, reason, self.row.message)
-        return None
+        if self.row.state == MediaState.PENDING or self._brought is not None:
+            return None
+        reason = Reason(self.row.reason) if self.row.reason in set(Reason) else None
+        given_up = self.row.state == MediaState.GIVEN_UP
+        return Outcome(self.id, Result.GIVEN_UP if given_up else Result.LOST, reason, self.row.message)
 
     def begin(self, session: Session, run_id: str | None) -> None:
         self.row.attempts += 1
@@ -269,7 +286,7 @@ class _LegacyCargo:
         heard = self._tools.answered.get(row.provider or "")
         witness = heard is not None and heard >= since
         if unknown.lasts(answers, since, now, self._tools.settings, witness=witness):
-            return LinkGone(f"{row.provider} no longer knows {row.task_id}: {error}")
+            return LinkGone(f"{row.provider} no longer knows {row.task_id}: {error}", data_gone=True)
         doubt = (
             "" if witness else "; it has known none of the jobs asked about: is the key that of their account?"
         )
@@ -305,7 +322,7 @@ class _LegacyCargo:
             row.evidence = {**row.evidence, "lost_because": row.message, "brought": dict(self._brought)}
         row.stored_at = row.updated_at = now
         row.temporary_url = None
-        row.next_attempt_at = None
+        row.next_attempt_at = row.failing_since = row.lost_at = None
         row.reason = row.message = None
         session.flush()
         _settle_some(session, row)
@@ -320,7 +337,7 @@ class _LegacyCargo:
         session: Session,
         failure: RescueFailed,
         *,
-        lost: bool,
+        failing_since: datetime | None,
         next_attempt_at: datetime | None,
         run_id: str | None,
     ) -> None:
@@ -333,10 +350,12 @@ class _LegacyCargo:
         row.message = redact(failure.message)
         row.evidence = {**row.evidence, **journal.redacted_json(failure.evidence)}
         row.next_attempt_at = next_attempt_at
+        row.failing_since = failing_since
         row.updated_at = utc_now()
+        lost = next_attempt_at is None
         if lost:
             row.state = MediaState.LOST
-            row.temporary_url = None
+            row.lost_at = row.updated_at
             session.flush()
             _settle_some(session, row)
         message = f"try {self.row.attempts}: {failure.message}"

@@ -44,7 +44,11 @@ _AT_ONCE = 400
 _FILES_AT_ONCE = 20
 """Documents held in memory together."""
 
-_CLASS_OF = {FindingState.LOST.value: "lost", FindingState.EXCEPTED.value: "excepted"}
+_CLASS_OF = {
+    FindingState.LOST.value: "lost",
+    FindingState.EXCEPTED.value: "excepted",
+    FindingState.GIVEN_UP.value: "given_up",
+}
 
 
 LeafTaker = Callable[[Words], object]
@@ -339,7 +343,7 @@ def _settled_elsewhere(
 def _told(finding: LegacyFinding, file: LegacyFile) -> _Known:
     classed = _CLASS_OF.get(str(finding.state), "pending")
     message = finding.message or file.message if classed in SETTLED else None
-    return classed, message, dict(file.evidence) if classed == "lost" else {}
+    return classed, message, dict(file.evidence) if classed in ("lost", "given_up") else {}
 
 
 def _known(catalog: Catalog | None, ids: Sequence[str]) -> dict[tuple[str, str], _Known]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from video_assets.legacy.files import LegacyRescuer, OpenLocal, storage_key
 from video_assets.legacy.keys import decode_key
 from video_assets.legacy.ledger import Images, expire_images
 from video_assets.legacy.planning import PlannedRow, Planner, durable_copy, load_work, rows_of
+from video_assets.legacy.reach import Reach
 from video_assets.legacy.reconciling import mark
 from video_assets.legacy.resurrection import askable, path_name
 from video_assets.legacy.rewriting import RewriteObserver, Rewriter, RewriteReport
@@ -43,7 +44,9 @@ from video_assets.transfer.staging import file_blocks
 MOST_PROBLEMS = 20
 """Sentences about what did not work, in one report."""
 FILES_AT_ONCE = 200
-"""Files between two reports of progress."""
+"""Files between two reports of progress, …"""
+FIRST_FILES = 20
+"""… and so many until one was reached, so that a run that can reach nothing ends soon."""
 PATIENCE = timedelta(seconds=20)
 """A run waits this long for a next attempt that is near, or for a file that another run has in hand."""
 
@@ -69,9 +72,17 @@ class BatchReport:
     findings: Counter[str] = field(default_factory=Counter)
     """Findings of the batch by state, as they stand now."""
     files: Counter[str] = field(default_factory=Counter)
-    """Files by result: stored, waiting, lost, skipped."""
+    """Files by result: stored, waiting, refused, lost, given_up, skipped."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Files that are not durable, by reason."""
+    by_result: dict[str, Counter[str]] = field(default_factory=dict)
+    """The same, by result and reason."""
+    next_attempt_at: datetime | None = None
+    """When the first of the files that wait is due again."""
+    unavailable: str | None = None
+    """The sentence that says so, when the run has met nothing but faults outside the sources."""
+    untried: int = 0
+    """Files that were left alone because their hosts cannot be reached from here now."""
     bytes: int = 0
     rewrite: RewriteReport | None = None
     emitted: EmittedFiles | None = None
@@ -108,6 +119,7 @@ def process_batch(
     sql_path: Path | None = None,
     undoable: bool = True,
     patience: timedelta = PATIENCE,
+    reach: Reach | None = None,
 ) -> BatchReport:
     """Work one batch off.
 
@@ -123,6 +135,7 @@ def process_batch(
         sql_path: where the SQL goes, in mode ``emit_sql``; it must not exist.
         undoable: keep before-images (needs VIDEO_ASSETS_LEDGER_KEY); False gives up undoing.
         patience: how long to wait for next attempts that are near.
+        reach: what the run has met so far, when it works several batches.
 
     Raises SourceError (among them SourceReadOnly before anything is written, LedgerKeyMissing, PenTaken),
     CatalogError, FileExistsError for ``sql_path``. What one file or row does wrong is in the report.
@@ -141,7 +154,7 @@ def process_batch(
             closed = closed_tables(rows, source, _tables_of(services.catalog, batch_key))
         if mode is not Mode.DRY_RUN:
             rescuer = cleanup.enter_context(open_rescuer(services, observer))
-            _rescue(rescuer, source, batch_key, report, run, patience, on_progress)
+            _rescue(rescuer, source, batch_key, reach or Reach(), report, run, patience, on_progress)
         if mode is Mode.APPLY:
             rewriter = Rewriter(
                 services.catalog,
@@ -184,6 +197,7 @@ def _rescue(
     rescuer: LegacyRescuer,
     source: Source,
     batch: str,
+    reach: Reach,
     report: BatchReport,
     run: str,
     patience: timedelta,
@@ -191,26 +205,38 @@ def _rescue(
 ) -> None:
     with rescuer.catalog.read() as session:
         ids = list(dict.fromkeys(finding.file_id for finding in findings_of(session, batch)))
+        hosts: dict[str, str | None] = dict.fromkeys(ids)
+        for start in range(0, len(ids), 400):
+            some = col(LegacyFile.id).in_(ids[start : start + 400])
+            hosts.update(dict(session.exec(select(LegacyFile.id, LegacyFile.host).where(some)).all()))
     with _local_files(rescuer.catalog, source) as open_local:
-        _rescue_files(rescuer, ids, open_local, report, run, patience, on_progress)
+        _rescue_files(rescuer, hosts, reach, open_local, report, run, patience, on_progress)
 
 
 def _rescue_files(
     rescuer: LegacyRescuer,
-    ids: Sequence[str],
+    hosts: Mapping[str, str | None],
+    reach: Reach,
     open_local: OpenLocal,
     report: BatchReport,
     run: str,
     patience: timedelta,
     on_progress: Callable[[Progress], None] | None,
 ) -> None:
+    """Rescue the files that are the keys of ``hosts``, in their order, but for hosts that cannot be reached."""
     outcomes: dict[str, Outcome] = {}
-    for start in range(0, len(ids), FILES_AT_ONCE):
-        some = ids[start : start + FILES_AT_ONCE]
-        for outcome in rescuer.rescue(some, open_local=open_local, run_id=run, patience=patience):
+    ids = list(hosts)
+    left, at_once = ids, FILES_AT_ONCE if reach.others else FIRST_FILES
+    while left := [file_id for file_id in left if not reach.is_down(hosts[file_id])]:
+        for outcome in rescuer.rescue(left[:at_once], open_local=open_local, run_id=run, patience=patience):
             outcomes[outcome.id] = outcome
+            reach.note(hosts[outcome.id], outcome)
+        left, at_once = left[at_once:], FILES_AT_ONCE if reach.others else FIRST_FILES
         if on_progress is not None:
-            on_progress(Progress("rescue", min(start + FILES_AT_ONCE, len(ids)), len(ids)))
+            on_progress(Progress("rescue", len(outcomes), len(ids)))
+    report.untried = len(ids) - len(outcomes)
+    reach.untried += report.untried
+    report.unavailable = reach.sentence
     # The same file may be in the hands of another run: its findings here are settled by that one.
     give_up = time.monotonic() + patience.total_seconds()
     while (others := _pending(rescuer.catalog, outcomes)) and time.monotonic() < give_up:
@@ -222,6 +248,11 @@ def _rescue_files(
         report.bytes += outcome.size
         if outcome.reason is not None:
             report.reasons[str(outcome.reason)] += 1
+            report.by_result.setdefault(str(outcome.result), Counter())[str(outcome.reason)] += 1
+        if outcome.next_attempt_at is not None:
+            report.next_attempt_at = min(
+                outcome.next_attempt_at, report.next_attempt_at or outcome.next_attempt_at
+            )
         if outcome.message and outcome.result is not Result.SKIPPED and len(report.problems) < MOST_PROBLEMS:
             report.problems.append(f"{outcome.id}: {outcome.message}")
 
@@ -341,7 +372,7 @@ EXTENSIONS = {"thumbnail": "jpg", "image": "jpg", "gif": "gif", "audio": "mp3", 
 
 def _foreseen(file: LegacyFile, storage: DurableStorage) -> Durable | None:
     """What a file that is not stored yet would become, as far as its link tells."""
-    if file.state == MediaState.LOST:
+    if file.state in (MediaState.LOST, MediaState.GIVEN_UP):
         return None
     name, dot, extension = path_name(file.redacted or "").rpartition(".")
     if not (name and dot and extension.isalnum() and len(extension) <= 5):

@@ -58,6 +58,7 @@ _STATE_OF_FILE = {
     MediaState.PENDING.value: FindingState.PENDING,
     MediaState.STORED.value: FindingState.SAVED,
     MediaState.LOST.value: FindingState.LOST,
+    MediaState.GIVEN_UP.value: FindingState.GIVEN_UP,
 }
 
 _NEW_FILE: dict[str, Any] = {
@@ -188,7 +189,7 @@ def _state_of_finding() -> ColumnElement[str]:
 def _better_link(new: Any) -> tuple[dict[str, Any], ColumnElement[bool]]:
     """Of two links to one file the one that lives longer is kept."""
     longer = or_(
-        FILES.c.temporary_url.is_(None),
+        and_(FILES.c.temporary_url.is_(None), FILES.c.lost_at.is_(None)),
         _rank(new.deadline_at, new.updated_at) > _rank(FILES.c.deadline_at, new.updated_at),
         and_(
             _rank(new.deadline_at, new.updated_at) == _rank(FILES.c.deadline_at, new.updated_at),
@@ -196,8 +197,9 @@ def _better_link(new: Any) -> tuple[dict[str, Any], ColumnElement[bool]]:
         ),
     )
     learns_task = and_(FILES.c.task_id.is_(None), new.task_id.is_not(None))
-    # A link that lives may come to light for a file that was given up with a dead one.
-    revived = and_(FILES.c.state == _constant(MediaState.LOST), new.deadline_at > new.updated_at)
+    # A link that lives may come to light for a file that was lost with another. The same link again is none: its
+    # deadline, which stays with the file when its link is erased, is no later.
+    revived = and_(FILES.c.state == _constant(MediaState.LOST), new.deadline_at > new.updated_at, longer)
 
     def better(name: str) -> ColumnElement[Any]:
         return case((longer, new[name]), else_=FILES.c[name])
@@ -212,6 +214,9 @@ def _better_link(new: Any) -> tuple[dict[str, Any], ColumnElement[bool]]:
         "task_id": func.coalesce(FILES.c.task_id, new.task_id),
         "state": _constant(MediaState.PENDING),
         "reason": case((revived, null()), else_=FILES.c.reason),
+        "lost_at": null(),
+        "failing_since": case((longer, null()), else_=FILES.c.failing_since),
+        "attempts": case((revived, literal_column("0", Integer)), else_=FILES.c.attempts),
         "next_attempt_at": case((longer, null()), else_=FILES.c.next_attempt_at),
         "updated_at": new.updated_at,
     }
@@ -329,7 +334,20 @@ def mark_deleted(session: Session, source: str, table: str, row_keys: Sequence[s
 
 
 def settle_finding_states(session: Session, source: str) -> None:
-    """Bring findings whose file was settled meanwhile into line with it."""
+    """Bring findings whose file was settled meanwhile into line with it, or came back when it was lost."""
+    came_back = select(FILES.c.id).where(
+        FILES.c.id == FINDINGS.c.file_id, FILES.c.state == MediaState.PENDING.value
+    )
+    session.execute(
+        update(LegacyFinding)
+        .where(
+            col(LegacyFinding.source) == source,
+            col(LegacyFinding.state) == FindingState.LOST.value,
+            came_back.correlate(FINDINGS).exists(),
+        )
+        .values(state=FindingState.PENDING.value, reason=None, message=None, updated_at=utc_now()),
+        execution_options={"synchronize_session": False},
+    )
     for file_state, state in _STATE_OF_FILE.items():
         if state is FindingState.PENDING:
             continue

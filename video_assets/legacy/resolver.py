@@ -63,7 +63,7 @@ def resolve(session: Session, url: str) -> Resolution:
     if any(each.state == MediaState.PENDING for each in known):
         return Resolution(Answer.PENDING, message="its file is known and not stored yet")
     for each in known:
-        if each.state == MediaState.LOST:
+        if each.state in (MediaState.LOST, MediaState.GIVEN_UP):
             return Resolution(
                 Answer.LOST,
                 message=each.message or "it was gone before it could be saved",

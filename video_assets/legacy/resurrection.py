@@ -86,7 +86,7 @@ def fresh_link(wanted: Wanted, get_provider: GetProvider) -> FreshLink:
     except UnknownProvider:
         raise LinkGone(f"no provider called {wanted.provider!r} is known here") from None
     except ProviderError as exc:
-        raise LinkUnavailable(str(exc)) from None
+        raise LinkUnavailable(str(exc), reason=exc.reason) from None
     if provider.refreshes == "no":
         raise LinkGone(f"{provider.title} hands out each link once only")
     try:
@@ -94,7 +94,7 @@ def fresh_link(wanted: Wanted, get_provider: GetProvider) -> FreshLink:
     except TaskUnknown:
         raise
     except ProviderError as exc:
-        raise LinkUnavailable(str(exc), retry_after=exc.retry_after) from None
+        raise LinkUnavailable(str(exc), reason=exc.reason, retry_after=exc.retry_after) from None
     offered, matched_by = _match(wanted, provider, snapshot)
     found = classify(offered.url, created_at=snapshot.created_at)
     deadline = found.expires_at
@@ -109,13 +109,13 @@ def _match(wanted: Wanted, provider: Provider, snapshot: JobSnapshot) -> tuple[O
         raise LinkUnavailable(f"{provider.title} is still working on {wanted.task_id} ({snapshot.raw_status})")
     if snapshot.state is not JobState.SUCCEEDED:
         why = f": {snapshot.failure_message}" if snapshot.failure_message else ""
-        raise LinkGone(f"{provider.title} says that {wanted.task_id} {snapshot.state}{why}")
+        raise LinkGone(f"{provider.title} says that {wanted.task_id} {snapshot.state}{why}", data_gone=True)
     for output in snapshot.outputs:
         if fingerprint(output.url) == wanted.fingerprint:
             return output, "fingerprint"
     alike = _alike(wanted.kind, snapshot.outputs)
     if not alike:
-        raise LinkGone(f"{provider.title} no longer offers a {wanted.kind} for {wanted.task_id}")
+        raise LinkGone(f"{provider.title} no longer offers a {wanted.kind} for {wanted.task_id}", data_gone=True)
     if len(alike) == 1 and wanted.siblings == 1:
         return alike[0], "only one"
     named = [output for output in alike if wanted.name and path_name(output.url) == wanted.name]

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-CLASSES = ("lost", "excepted", "pending", "unknown")
+CLASSES = ("lost", "excepted", "pending", "unknown", "given_up")
 """What may be known of a temporary URL that stands in a source: gone before it could be saved, left alone on
-purpose, known and not rewritten yet, and never seen by an inventory."""
+purpose, known and not rewritten yet, never seen by an inventory, and given up by a person."""
 
-SETTLED = frozenset({"lost", "excepted"})
+SETTLED = frozenset({"lost", "excepted", "given_up"})
 """Classes that are accounted for."""
 
 
@@ -210,7 +210,7 @@ class SourceScan:
 
     @property
     def is_accounted(self) -> bool:
-        """True when every table was read and what is left is lost, with evidence, or left alone on purpose."""
+        """True when every table was read and what is left is lost, given up, or left alone on purpose."""
         return not self.problems and not set(+self.classes) - SETTLED
 
     def _columns(self) -> Iterator[ColumnCount]:

@@ -65,6 +65,7 @@ def open_rescuer(services: Tools, observer: Observer | None = None) -> Iterator[
             require_playable=settings.require_playable,
             keep=KeepLimits.from_settings(settings),
             settings=settings,
+            source_patience=settings.source_patience,
         )
 
 

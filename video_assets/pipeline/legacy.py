@@ -16,6 +16,7 @@ from video_assets.legacy.inventory import take_inventory
 from video_assets.legacy.processing import BatchReport, Mode, process_batch
 from video_assets.legacy.proof import make_proof
 from video_assets.legacy.proof_files import write_proof
+from video_assets.legacy.reach import Reach
 from video_assets.legacy.reading_config import load_sources
 from video_assets.legacy.resurrection import askable
 from video_assets.legacy.signing import SigningKeyUnusable, load_signing_key
@@ -106,19 +107,24 @@ def legacy_rescue(  # type: ignore[no-untyped-def]
     mode = Mode(config.mode or services.settings.legacy_mode)
     unfinished: list[str] = []
     sources: dict[str, Source] = {}
+    reach = Reach()
     keys = context.partition_keys
     for key in keys:
         name = batch_source(key)
         if name not in sources:
             sources[name] = source_called(services, name)
         try:
-            report = process_batch(services, sources[name], key, mode=mode, run_id=context.run.run_id)
+            report = process_batch(
+                services, sources[name], key, mode=mode, run_id=context.run.run_id, reach=reach
+            )
         except SourceError as exc:
             raise failure(key, str(exc), "Put that right and materialise the partition again.") from None
         for problem in report.problems[:20]:
             context.log.warning(problem)
         if waiting := _waiting(report):
             unfinished.append(f"{key}: {waiting}")
+            if reach.is_hopeless:
+                break
             continue
         metadata = legacy_reports.batch_metadata(report)
         if len(keys) == 1:
@@ -128,7 +134,7 @@ def legacy_rescue(  # type: ignore[no-untyped-def]
     if unfinished:
         raise failure(
             f"{len(unfinished)} of {len(keys)} batches",
-            "; ".join(unfinished[:10]),
+            "; ".join(filter(None, (reach.sentence, *unfinished[:10]))),
             "Nothing is lost: what is saved stays saved. Materialise the partition again later; the log says why "
             "each file waits.",
         )

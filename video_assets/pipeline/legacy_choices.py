@@ -25,6 +25,9 @@ DYING_PRIORITY = 5
 RUNGS = ((1, DYING_PRIORITY), (3, 4), (6, 3), (12, 2), (24, 1))
 """Hours to live, at most → place in the queue: what waits climbs as its deadline comes near."""
 
+_STEPS = ((timedelta(minutes=10), 60), (timedelta(hours=1), 300))
+"""What is left of the first link's life, at most → seconds until the same batch may be asked for again."""
+
 REVIVALS_AHEAD = 1
 """Runs per source that ask providers about dead links at the same time: a provider's patience is limited."""
 MOST_REVIVALS = 8
@@ -187,9 +190,12 @@ def with_passed_deadlines(
 def run_key(batch: BatchView, place: int, now: datetime) -> str:
     """Dedupes one wish: the same batch is asked for again at the earliest after half an hour, or when it rises.
 
-    What is waiting for a next attempt of its own is not helped by more runs.
+    What is waiting for a next attempt of its own is not helped by more runs; when its first link is about to die,
+    it is tried ever more often.
     """
-    return f"legacy:{batch.key}:{place}:{int(now.timestamp()) // 1800}"
+    left = timedelta.max if batch.first_deadline_at is None else batch.first_deadline_at - now
+    step = next((seconds for until, seconds in _STEPS if left <= until), 1800)
+    return f"legacy:{batch.key}:{place}:{int(now.timestamp()) // step}"
 
 
 def keys_to_show(open_keys: Sequence[str], shown: Sequence[str], *, most: int = MOST_PARTITIONS) -> list[str]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from video_assets.catalog import kept, leases, queries
+from video_assets.catalog.lost_links import erase_lost_links
 from video_assets.catalog.models import Generation, utc_now
 from video_assets.pipeline.jobs import audit_job
 from video_assets.pipeline.partitions import generation_requests, retire_keys
@@ -27,6 +28,7 @@ def tidy(context: dg.OpExecutionContext, services: ServicesParam) -> None:
         older_than=LEFTOVER_AGE,
         keep=KeepLimits.from_settings(services.settings),
     )
+    erased = erase_lost_links(services.catalog, kept_for=services.settings.keep_lost_links, now=now)
     with services.catalog.write() as session:
         swept = leases.sweep(session, older_than=timedelta(days=1), now=now)
     with services.catalog.read() as session:
@@ -55,6 +57,7 @@ def tidy(context: dg.OpExecutionContext, services: ServicesParam) -> None:
             "kept_files": waiting.files,
             "kept_bytes": waiting.bytes,
             "aborted_uploads": report.aborted_uploads,
+            "lost_links_erased": erased,
             "leases_swept": swept,
             "stuck": len(stuck),
             "retired_partitions": retired,

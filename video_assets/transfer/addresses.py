@@ -8,7 +8,7 @@ address whatever it carries.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -64,6 +64,20 @@ _OUTSIDE_V6: tuple[tuple[IPv6Network, str], ...] = tuple(
         ("ff00::/8", "multicast"),
     )
 )
+_SYNTHETIC = tuple(
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8",
+        "198.18.0.0/15",
+        "240.0.0.0/4",
+        "::/128",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "fc00::/18",
+    )
+)
+"""What a resolver of the own network makes up for a public name: fake-IP proxies (the defaults of Clash,
+sing-box, Surge and V2Ray), DNS64 (RFC 6147), and filters that answer with an address of nobody."""
 _ISATAP_MARKS = (0x0000_5EFE, 0x0200_5EFE)
 """The third quarter of an ISATAP address (RFC 5214): the last quarter is an IPv4 address, often a private one."""
 
@@ -90,3 +104,8 @@ def why_refused(address: IPAddress) -> str | None:
     if (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP_MARKS:
         return "ISATAP, which carries an IPv4 address"
     return next((meaning for network, meaning in _SPECIAL_V6 if address in network), None)
+
+
+def is_synthetic(address: IPAddress) -> bool:
+    """Whether ``address``, as the answer for a public name, tells of the own network's DNS, not of the host."""
+    return any(address.version == network.version and address in network for network in _SYNTHETIC)

@@ -28,7 +28,14 @@ _EXPIRED_WORDS = re.compile(
     r"|not valid in the specified time frame|time ?limit (?:is )?exceeded|\btimed? ?out of date\b",
     re.I,
 )
-_NOT_YET = re.compile(r"not yet valid|before start|\bnbf\b", re.I)
+_NOT_YET = re.compile(r"\bnot (?:yet (?:valid|active)|(?:valid|active) yet)\b|before start|\bnbf\b", re.I)
+_SOMETHING_ELSE = re.compile(
+    r"\b(?:subscription|session|plan|trial|payment|account|licen[cs]e|certificate|password|membership|api key)\b",
+    re.I,
+)
+"""What else may have expired than the link: that can be renewed while the link lives."""
+_DELETED_WORDS = re.compile(r"\b(?:deleted|removed|purged|erased)\b|\bno longer exists?\b", re.I)
+_DELETED_CODE = re.compile(r"(?:[a-z]+[_.-]?)?(?:deleted|purged)", re.I)
 _AZURE_FRAME = re.compile(r"Start \[([^\]]*)\].*?Expiry \[([^\]]*)\].*?Current \[([^\]]*)\]", re.I | re.S)
 _ERROR_STATUS = re.compile(r"[45][0-9]{2}")
 _PLAIN_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{1,60}")
@@ -88,7 +95,9 @@ _CODES: Final[dict[str, Fault]] = {
     "missingkey": Fault.REFUSED,
     "missingsecurityheader": Fault.REFUSED,
     "publicaccessnotpermitted": Fault.REFUSED,
-    "requesttimetooskewed": Fault.REFUSED,
+    # The clocks differ.
+    "requesttimetooskewed": Fault.CLOCK_SKEW,
+    "requestinthefuture": Fault.CLOCK_SKEW,
     "signaturedoesnotmatch": Fault.REFUSED,
     "userdisable": Fault.REFUSED,
 }
@@ -103,6 +112,8 @@ class ServerError:
     code: str | None = None
     text: str = ""
     status: int | None = None
+    is_page: bool = False
+    """A web page for people: words in it are nobody's verdict on the link."""
 
 
 def read_error(body: bytes) -> ServerError:
@@ -113,9 +124,10 @@ def read_error(body: bytes) -> ServerError:
     code = _XML_CODE.search(text)
     if code:
         return ServerError(code.group(1), " ".join(_XML_TEXTS.findall(text)))
-    if text.startswith("<"):
+    is_page = text.startswith("<")
+    if is_page:
         text = re.sub(r"<[^>]{0,500}>", " ", text)
-    return ServerError(None, text[:2000])
+    return ServerError(None, text[:2000], is_page=is_page)
 
 
 def _read_json(text: str) -> ServerError:
@@ -165,7 +177,7 @@ def judge(
     repeats the body, which may echo the URL.
     """
     error = read_error(body)
-    fault = _fault(status, headers, error, expires_at is not None and expires_at <= now)
+    fault = _fault(status, headers, error, _is_past(expires_at, headers, now))
     shown = f"status {status}" + (f", {error.code}" if error.code else "")
     return DownloadFailed(
         fault,
@@ -179,6 +191,12 @@ def judge(
 _WAITING: Final = (Fault.BUSY, Fault.SERVER_ERROR, Fault.NOT_READY)
 
 
+def _is_past(expires_at: datetime | None, headers: HTTPMessage, now: datetime) -> bool:
+    """Whether the link is dead by our clock and, where it tells its time, by the source's: ours may be wrong."""
+    told = _rfc_date(headers.get("Date", ""))
+    return expires_at is not None and expires_at <= (now if told is None else min(now, told))
+
+
 def _fault(status: int, headers: HTTPMessage, error: ServerError, is_past: bool) -> Fault:
     code = (error.code or "").lower().replace(" ", "")
     if status in (408, 425, 429):
@@ -190,12 +208,14 @@ def _fault(status: int, headers: HTTPMessage, error: ServerError, is_past: bool)
     if status < 400:
         return Fault.ZERO_BYTES if status in (204, 205) else Fault.UNEXPECTED_STATUS
     named = _CODES.get(code)
-    if named in (Fault.EXPIRED, Fault.BUSY, Fault.SERVER_ERROR):
+    if named in (Fault.EXPIRED, Fault.BUSY, Fault.SERVER_ERROR, Fault.CLOCK_SKEW):
         return named
-    if _says_expired(error):
+    if is_past or (status not in (402, 451) and _says_expired(error)):
         return Fault.EXPIRED
-    if is_past:
-        return Fault.EXPIRED
+    if _says_not_yet(error):
+        return Fault.NOT_YET_VALID
+    if _says_deleted(status, headers, error):
+        return Fault.DELETED
     if named is Fault.GONE:
         return Fault.GONE
     if named is Fault.REFUSED:
@@ -209,15 +229,41 @@ def _fault(status: int, headers: HTTPMessage, error: ServerError, is_past: bool)
 
 def _says_expired(error: ServerError) -> bool:
     if (error.code or "").lower() == "invalidjwt":
-        return not _BAD_TOKEN.search(error.text)
+        return not _BAD_TOKEN.search(error.text) and not _NOT_YET.search(error.text)
+    frame = _azure_frame(error)
+    if frame is not None:
+        return frame == "over"
+    if error.is_page or _NOT_YET.search(error.text) or _SOMETHING_ELSE.search(error.text):
+        return False
+    return bool(_EXPIRED_WORDS.search(error.text))
+
+
+def _says_not_yet(error: ServerError) -> bool:
+    return not error.is_page and (_azure_frame(error) == "early" or bool(_NOT_YET.search(error.text)))
+
+
+def _azure_frame(error: ServerError) -> str | None:
+    """Where Azure's own clock stands in the frame of a signature: ``early``, ``within``, ``over``; else None."""
     frame = _AZURE_FRAME.search(error.text)
-    if frame:
-        start, expiry, current = (_rfc_date(part) for part in frame.groups())
-        if start and current and current < start:
-            return False
-        if expiry and current:
-            return current >= expiry
-    return bool(_EXPIRED_WORDS.search(error.text)) and not _NOT_YET.search(error.text)
+    if frame is None:
+        return None
+    start, expiry, current = (_rfc_date(part) for part in frame.groups())
+    if start and current and current < start:
+        return "early"
+    if expiry and current:
+        return "over" if current >= expiry else "within"
+    return None
+
+
+def _says_deleted(status: int, headers: HTTPMessage, error: ServerError) -> bool:
+    """Whether a source without the file says that it was deleted. A mere 404 may be that of a lagging replica."""
+    if 404 in (status, error.status) and headers.get("x-amz-delete-marker", "").strip().lower() == "true":
+        return True
+    if status not in (404, 410) and error.status not in (404, 410):
+        return False
+    if error.code is not None and _DELETED_CODE.fullmatch(error.code):
+        return True
+    return status == 410 and bool(_DELETED_WORDS.search(error.text))
 
 
 def _rfc_date(text: str) -> datetime | None:

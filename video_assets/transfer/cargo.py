@@ -58,7 +58,11 @@ class Result(StrEnum):
     STORED = "stored"
     WAITING = "waiting"
     """It failed and is tried again at ``next_attempt_at``."""
+    REFUSED = "refused"
+    """One of our own rules refuses it: a person may change that rule. Tried again like what waits."""
     LOST = "lost"
+    GIVEN_UP = "given_up"
+    """A person does not want it any more."""
     SKIPPED = "skipped"
     """Nothing to do: it is settled already, or another worker has it."""
 
@@ -77,14 +81,25 @@ class Outcome:
 
 
 class LinkGone(Exception):
-    """There will never be a fresh link: the provider deleted the output or cannot hand out another."""
+    """There will never be a fresh link: the provider deleted the output or cannot hand out another.
+
+    ``data_gone`` says that the provider itself no longer has what the job made; else there merely is no other
+    link than the one at hand, which may still work.
+    """
+
+    def __init__(self, message: str, *, data_gone: bool = False) -> None:
+        super().__init__(message)
+        self.data_gone = data_gone
 
 
 class LinkUnavailable(Exception):
-    """The provider cannot be asked for a fresh link at the moment."""
+    """The provider cannot be asked for a fresh link at the moment; ``reason`` says whose fault that is."""
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+    def __init__(
+        self, message: str, *, reason: Reason = Reason.PROVIDER_ERROR, retry_after: timedelta | None = None
+    ) -> None:
         super().__init__(message)
+        self.reason = reason
         self.retry_after = retry_after
 
 
@@ -98,9 +113,10 @@ class RescueFailed(Exception):
 
     reason: Reason
     message: str
-    retryable: bool = True
-    final: bool = False
-    """There is no sense in any other try, whatever the policy of the reason allows."""
+    certain: bool = False
+    """The link will not work again: without another one the file is lost."""
+    renewable: bool = False
+    """Another link was had in this try, or may be had later: the death of the one at hand is not the end."""
     retry_after: timedelta | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
     bytes_are_kept: bool = False
@@ -148,6 +164,14 @@ class Cargo(Protocol):
     def deadline_at(self) -> datetime | None:
         """When its link dies, as far as is known."""
 
+    @property
+    def url(self) -> str | None:
+        """The link at hand, a secret."""
+
+    @property
+    def failing_since(self) -> datetime | None:
+        """Since when its source has failed without a break; faults of our own side end that."""
+
     def settled(self, session: Session) -> Outcome | None:
         """Read the row as it is now: the outcome when nothing is left to do, None when it is to be rescued."""
 
@@ -171,11 +195,14 @@ class Cargo(Protocol):
         session: Session,
         failure: RescueFailed,
         *,
-        lost: bool,
+        failing_since: datetime | None,
         next_attempt_at: datetime | None,
         run_id: str | None,
     ) -> None:
-        """Write down why the try failed and when the next one is; ``lost`` means that there is none."""
+        """Write down why the try failed and when the next one is; None means that the file is lost.
+
+        A lost file keeps its link, encrypted, for ``catalog.lost_links`` to erase.
+        """
 
 
 def remove_unfinished(storage: DurableStorage, key: str) -> None:

@@ -6,6 +6,7 @@ what :mod:`video_assets.transfer.guard` allowed; ``Host``, SNI and the certifica
 
 from __future__ import annotations
 
+import errno
 import io
 import socket
 import ssl
@@ -29,6 +30,8 @@ _IDLE_SECONDS: Final = 20.0
 _IDLE_PER_ORIGIN: Final = 16
 _IDLE_IN_ALL: Final = 64
 _SESSIONS: Final = 256
+_OWN_ERRORS: Final = (errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
+"""Connecting fails so on this machine, before anything leaves it."""
 
 
 def tls_context() -> ssl.SSLContext:
@@ -224,7 +227,7 @@ class ConnectionPool:
                 kept = self._take(key)
                 if kept is not None:
                     return kept
-        failure = DownloadFailed(Fault.CONNECT)
+        failure: DownloadFailed | None = None
         until = time.monotonic() + timeout
         for position, key in enumerate(keys):
             left = until - time.monotonic()
@@ -233,12 +236,17 @@ class ConnectionPool:
             try:
                 return self._dial(key, max(0.05, left / (len(keys) - position)))
             except DownloadFailed as failed:
-                failure = failed
-        raise failure
+                # An address family that this machine has no way to (IPv6, often) does not speak for the source.
+                if failure is None or failed.fault is not Fault.NO_ROUTE:
+                    failure = failed
+        raise failure or DownloadFailed(Fault.CONNECT)
 
     def _dial(self, key: PoolKey, timeout: float) -> Connection:
         scheme, host, port, address = key
-        plain = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            plain = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        except OSError as error:
+            raise DownloadFailed(Fault.NO_ROUTE, error.strerror) from None
         try:
             plain.settimeout(timeout)
             plain.connect((address, port))
@@ -258,7 +266,8 @@ class ConnectionPool:
         except (OSError, ValueError) as error:
             plain.close()
             detail = "it took too long" if isinstance(error, TimeoutError) else getattr(error, "strerror", None)
-            raise DownloadFailed(Fault.CONNECT, detail) from None
+            own = getattr(error, "errno", None) in _OWN_ERRORS
+            raise DownloadFailed(Fault.NO_ROUTE if own else Fault.CONNECT, detail) from None
 
     def _take(self, key: PoolKey) -> Connection | None:
         while True:

@@ -1,7 +1,8 @@
 """Every way a download can fail: one table, one exception.
 
-A :class:`Fault` says precisely what happened; its :class:`FaultRule` says which reason word it counts as, whether
-the same link may still work later, and whether trying again within the same fetch can help.
+A :class:`Fault` says precisely what happened; its :class:`FaultRule` says which reason word it counts as (and by
+that on whose side it lies), whether it is certain that the link will not work again, and whether trying again
+within the same fetch can help.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ class Fault(StrEnum):
     # Before a connection exists.
     ADDRESS_REFUSED = "address_refused"
     DNS = "dns"
+    UNKNOWN_HOST = "unknown_host"
+    SYNTHETIC_ADDRESS = "synthetic_address"
+    NO_ROUTE = "no_route"
     CONNECT = "connect"
     TLS = "tls"
     # On the way to the file.
@@ -30,8 +34,11 @@ class Fault(StrEnum):
     LOGIN_PAGE = "login_page"
     # What the source answered.
     EXPIRED = "expired"
+    DELETED = "deleted"
     GONE = "gone"
     REFUSED = "refused"
+    NOT_YET_VALID = "not_yet_valid"
+    CLOCK_SKEW = "clock_skew"
     BUSY = "busy"
     SERVER_ERROR = "server_error"
     NOT_READY = "not_ready"
@@ -73,8 +80,8 @@ class FaultRule:
     reason: Reason
     meaning: str
     """One sentence for people, without secrets."""
-    retryable: bool = True
-    """The same link may still work later."""
+    certain: bool = False
+    """The source has said that this link will not work again. One 404 or 403 is far from that."""
     retried_at_once: bool = False
     """Trying again within the same fetch can help: from the start, or from where it broke off."""
 
@@ -84,20 +91,26 @@ _BAD = Reason.BAD_CONTENT
 _UNSAFE = Reason.UNSAFE_ADDRESS
 
 FAULT_RULES: dict[Fault, FaultRule] = {
-    Fault.ADDRESS_REFUSED: FaultRule(_UNSAFE, "The link must not be fetched.", retryable=False),
-    Fault.DNS: FaultRule(_SLOW, "The host of the link could not be resolved."),
+    Fault.ADDRESS_REFUSED: FaultRule(_UNSAFE, "The link must not be fetched."),
+    Fault.DNS: FaultRule(Reason.DNS_FAILED, "The DNS of this machine does not answer."),
+    Fault.UNKNOWN_HOST: FaultRule(Reason.HOST_UNKNOWN, "The DNS knows no host of the link's name."),
+    Fault.SYNTHETIC_ADDRESS: FaultRule(
+        Reason.DNS_FAILED, "The DNS of this machine gave an address that stands for another one."
+    ),
+    Fault.NO_ROUTE: FaultRule(Reason.NETWORK_FAILED, "This machine has no way to the source."),
     Fault.CONNECT: FaultRule(_SLOW, "No connection to the source could be made.", retried_at_once=True),
-    Fault.TLS: FaultRule(_SLOW, "The source could not prove its identity (TLS)."),
-    Fault.REDIRECT_REFUSED: FaultRule(_UNSAFE, "The source redirects to a forbidden place.", retryable=False),
+    Fault.TLS: FaultRule(Reason.TLS_UNTRUSTED, "The source could not prove its identity (TLS)."),
+    Fault.REDIRECT_REFUSED: FaultRule(_UNSAFE, "The source redirects to a forbidden place."),
     Fault.REDIRECT_LOOP: FaultRule(_BAD, "The source redirects in a circle."),
     Fault.TOO_MANY_REDIRECTS: FaultRule(_BAD, "The source redirects too many times."),
     Fault.REDIRECT_WITHOUT_TARGET: FaultRule(_BAD, "The source redirects without saying where to."),
-    Fault.LOGIN_PAGE: FaultRule(
-        Reason.SOURCE_REFUSED, "The source leads to a login page instead of the file.", retryable=False
-    ),
-    Fault.EXPIRED: FaultRule(Reason.SOURCE_EXPIRED, "The link has expired.", retryable=False),
-    Fault.GONE: FaultRule(Reason.SOURCE_GONE, "The source no longer has the file.", retryable=False),
-    Fault.REFUSED: FaultRule(Reason.SOURCE_REFUSED, "The source refused to hand out the file.", retryable=False),
+    Fault.LOGIN_PAGE: FaultRule(Reason.SOURCE_REFUSED, "The source leads to a login page instead of the file."),
+    Fault.EXPIRED: FaultRule(Reason.SOURCE_EXPIRED, "The link has expired.", certain=True),
+    Fault.DELETED: FaultRule(Reason.SOURCE_GONE, "The source has deleted the file.", certain=True),
+    Fault.GONE: FaultRule(Reason.SOURCE_GONE, "The source says that it has no such file."),
+    Fault.REFUSED: FaultRule(Reason.SOURCE_REFUSED, "The source refused to hand out the file."),
+    Fault.NOT_YET_VALID: FaultRule(Reason.SOURCE_REFUSED, "The link is not valid yet, says the source."),
+    Fault.CLOCK_SKEW: FaultRule(Reason.CLOCK_SKEW, "The source says that its clock and ours differ too much."),
     Fault.BUSY: FaultRule(_SLOW, "The source asked to come back later.", retried_at_once=True),
     Fault.SERVER_ERROR: FaultRule(_SLOW, "The source had an error of its own.", retried_at_once=True),
     Fault.NOT_READY: FaultRule(_SLOW, "The source is still preparing the file."),
@@ -115,7 +128,7 @@ FAULT_RULES: dict[Fault, FaultRule] = {
     Fault.BROKEN_RESUME: FaultRule(
         _BAD, "The source answered for a part of the file that was not asked for.", retried_at_once=True
     ),
-    Fault.TOO_LARGE: FaultRule(Reason.TOO_LARGE, "The file is larger than the limit.", retryable=False),
+    Fault.TOO_LARGE: FaultRule(Reason.TOO_LARGE, "The file is larger than the limit."),
     Fault.ZERO_BYTES: FaultRule(_BAD, "The file is empty."),
     Fault.HTML_BODY: FaultRule(_BAD, "A web page arrived instead of the file."),
     Fault.XML_BODY: FaultRule(_BAD, "An XML document arrived instead of the file."),
@@ -124,7 +137,6 @@ FAULT_RULES: dict[Fault, FaultRule] = {
     Fault.PLAYLIST: FaultRule(
         Reason.ONLY_A_PLAYLIST,
         "A playlist arrived: it only names segments, which die as well, so a copy of it would save nothing.",
-        retryable=False,
     ),
     Fault.WRONG_CONTAINER: FaultRule(_BAD, "The file is not of the kind that was promised."),
     Fault.INCOMPLETE: FaultRule(_BAD, "The file ends before its own structure does.", retried_at_once=True),
@@ -133,7 +145,7 @@ FAULT_RULES: dict[Fault, FaultRule] = {
     Fault.DIGEST_MISMATCH: FaultRule(
         _BAD, "The bytes differ from the digest that the source offered.", retried_at_once=True
     ),
-    Fault.SPOOL: FaultRule(Reason.STORAGE_FAILED, "The spool folder could not take the file."),
+    Fault.SPOOL: FaultRule(Reason.DISK_FAILED, "The spool folder could not take the file."),
     Fault.CANCELLED: FaultRule(_SLOW, "The download was cancelled."),
 }
 
@@ -141,8 +153,7 @@ FAULT_RULES: dict[Fault, FaultRule] = {
 class DownloadFailed(Exception):
     """A file could not be fetched. The message is one sentence that is safe to show; it holds no URL.
 
-    ``retryable`` says whether the same link may still work later; what the retry policy of ``reason`` says about
-    asking for a fresh link stands beside that.
+    ``certain`` says that this link will not work again; whether another can be had is a question of its own.
     """
 
     def __init__(
@@ -165,9 +176,9 @@ class DownloadFailed(Exception):
         self.evidence: dict[str, object] = dict(evidence or {})
 
     @property
-    def retryable(self) -> bool:
-        """True when the same link may still work later."""
-        return FAULT_RULES[self.fault].retryable
+    def certain(self) -> bool:
+        """True when the source has said that this link will not work again."""
+        return FAULT_RULES[self.fault].certain
 
     @property
     def message(self) -> str:

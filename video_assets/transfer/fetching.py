@@ -182,7 +182,12 @@ class Fetch:
         verdict = self.judge_url(url)
         if not verdict.allowed:
             if verdict.rule == "dns":
-                raise DownloadFailed(Fault.DNS, evidence={"rule": verdict.rule})
+                unresolved = Fault.DNS if verdict.is_ours else Fault.UNKNOWN_HOST
+                raise DownloadFailed(unresolved, verdict.host, evidence={"rule": verdict.rule})
+            if verdict.is_ours:
+                raise DownloadFailed(
+                    Fault.SYNTHETIC_ADDRESS, verdict.reason, evidence={"rule": verdict.rule, "host": verdict.host}
+                )
             fault = Fault.ADDRESS_REFUSED if previous is None else Fault.REDIRECT_REFUSED
             raise DownloadFailed(fault, verdict.reason, evidence={"rule": verdict.rule})
         if previous is not None and previous.startswith("https:") and verdict.scheme == "http":

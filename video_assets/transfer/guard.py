@@ -16,7 +16,7 @@ from itertools import islice
 
 import idna
 
-from video_assets.transfer.addresses import IPAddress, parse_address, why_refused
+from video_assets.transfer.addresses import IPAddress, is_synthetic, parse_address, why_refused
 
 DEFAULT_PORTS = (80, 443, 8080, 8443)
 LONGEST_URL = 65_536
@@ -28,6 +28,9 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 _QUAD = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+"""What ``getaddrinfo`` says when the DNS did answer: there is no such name, or it has no address."""
 
 _LOCAL_SUFFIXES = (
     "localhost",
@@ -68,6 +71,8 @@ class Verdict:
     target: str = field(default="/", repr=False)
     """What goes on the request line: path and query byte for byte, blanks and non-ASCII percent-encoded.
     A bearer secret."""
+    is_ours: bool = False
+    """The refusal tells of this machine's own network, not of the link: no DNS, or made-up addresses."""
 
     def __bool__(self) -> bool:
         """True when allowed, so that a refusal is never taken for a yes."""
@@ -88,10 +93,11 @@ class Verdict:
 class _Refused(Exception):
     """Carries the rule and the sentence of a refusal out of the parser."""
 
-    def __init__(self, rule: str, reason: str) -> None:
+    def __init__(self, rule: str, reason: str, *, is_ours: bool = False) -> None:
         super().__init__(reason)
         self.rule = rule
         self.reason = reason
+        self.is_ours = is_ours
 
 
 def system_resolve(host: str) -> list[str]:
@@ -119,7 +125,15 @@ def verdict(
         trusted = _check_place(parts, tuple(allowed_hosts), tuple(allowed_ports))
         addresses = _addresses(parts, resolve, trusted)
     except _Refused as refused:
-        return Verdict(False, refused.reason, refused.rule, scheme=parts.scheme, host=parts.host, port=parts.port)
+        return Verdict(
+            False,
+            refused.reason,
+            refused.rule,
+            scheme=parts.scheme,
+            host=parts.host,
+            port=parts.port,
+            is_ours=refused.is_ours,
+        )
     return Verdict(
         True,
         scheme=parts.scheme,
@@ -307,8 +321,10 @@ def _addresses(parts: _Parts, resolve: Callable[[str], list[str]], trusted: bool
     else:
         try:
             answers = list(islice(resolve(parts.host or ""), _MOST_ANSWERS + 1))
-        except Exception:  # noqa: BLE001 - a resolver may fail in any way, and a guard never raises
-            raise _Refused("dns", "The host could not be resolved.") from None
+        except Exception as error:  # noqa: BLE001 - a resolver may fail in any way, and a guard never raises
+            answered = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
+            ours = isinstance(error, OSError) and not answered
+            raise _Refused("dns", "The host could not be resolved.", is_ours=ours) from None
         if not answers:
             raise _Refused("dns", "The host has no address.")
         if len(answers) > _MOST_ANSWERS:
@@ -320,6 +336,7 @@ def _addresses(parts: _Parts, resolve: Callable[[str], list[str]], trusted: bool
             raise _Refused("address", "The resolver gave something that is not an address.")
         meaning = None if trusted else why_refused(address)
         if meaning is not None:
-            raise _Refused("address", f"The host leads to {address}: {meaning}.")
+            made_up = parts.literal is None and is_synthetic(address)
+            raise _Refused("address", f"The host leads to {address}: {meaning}.", is_ours=made_up)
         checked[str(address)] = None
     return tuple(checked)

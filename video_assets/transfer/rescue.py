@@ -100,6 +100,7 @@ class Rescuer:
     require_playable: bool = False
     """Refuse what nothing here can judge, instead of keeping it."""
     keep: KeepLimits = field(default_factory=KeepLimits)
+    source_patience: timedelta = timedelta(days=7)
 
     def rescue(
         self, output_ids: Sequence[str], *, run_id: str | None = None, patience: timedelta = timedelta()
@@ -118,6 +119,7 @@ class Rescuer:
             self.lease,
             self.observer,
             self.keep,
+            self.source_patience,
             require_playable=self.require_playable,
         )
         cargo: dict[str, _OutputCargo] = {}
@@ -169,13 +171,19 @@ class _OutputCargo:
     def url(self) -> str | None:
         return self.row.temporary_url
 
+    @property
+    def failing_since(self) -> datetime | None:
+        return self.row.failing_since
+
     def settled(self, session: Session) -> Outcome | None:
         self.row = session.get_one(Output, self.id, populate_existing=True)
         if self.row.state == MediaState.STORED:
             return Outcome(self.id, Result.SKIPPED)
-        if self.row.state == MediaState.LOST:
-            return Outcome(self.id, Result.LOST, _reason(self.row.reason), self.row.message)
-        return None
+        if self.row.state == MediaState.PENDING:
+            return None
+        given_up = self.row.state == MediaState.GIVEN_UP
+        result = Result.GIVEN_UP if given_up else Result.LOST
+        return Outcome(self.id, result, _reason(self.row.reason), self.row.message)
 
     def begin(self, session: Session, run_id: str | None) -> None:
         row = self.row
@@ -277,7 +285,7 @@ class _OutputCargo:
         row.state = MediaState.STORED
         row.stored_at = row.updated_at = now
         row.temporary_url = None
-        row.next_attempt_at = None
+        row.next_attempt_at = row.failing_since = None
         row.reason = row.message = None
         message = f"{row.kind} {row.index} is durable as {copy.key} (proof: {copy.proof})"
         self._note(session, Step.COMMITTED, message, run_id, size=copy.download.size)
@@ -291,7 +299,7 @@ class _OutputCargo:
         session: Session,
         failure: RescueFailed,
         *,
-        lost: bool,
+        failing_since: datetime | None,
         next_attempt_at: datetime | None,
         run_id: str | None,
     ) -> None:
@@ -300,10 +308,12 @@ class _OutputCargo:
         row.message = failure.message
         row.evidence = journal.redacted_json(failure.evidence)
         row.next_attempt_at = next_attempt_at
+        row.failing_since = failing_since
         row.updated_at = utc_now()
+        lost = next_attempt_at is None
         if lost:
             row.state = MediaState.LOST
-            row.temporary_url = None
+            row.lost_at = row.updated_at
         message = f"try {self.row.attempts}: {failure.message}"
         self._note(session, "lost" if lost else "failed_try", message, run_id, reason=str(failure.reason))
         settle(session, row.generation_id, run_id=run_id)

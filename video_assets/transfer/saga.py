@@ -31,7 +31,7 @@ from sqlmodel import Session
 from video_assets.catalog import Catalog, CatalogError, kept, leases
 from video_assets.catalog.models import utc_now
 from video_assets.media.probe import MediaFacts, NotPlayable, probe
-from video_assets.reasons import RETRY_POLICIES, Reason
+from video_assets.reasons import RETRY_POLICIES, Reason, Side
 from video_assets.storage.durable import DurableStorage, StorageFailed
 from video_assets.transfer.cargo import (
     Cargo,
@@ -48,7 +48,9 @@ from video_assets.transfer.heartbeat import Heartbeat
 from video_assets.transfer.keeping import Keeping
 from video_assets.transfer.kept_files import KeepLimits
 from video_assets.transfer.kept_folder import Verified
+from video_assets.transfer.links import certain_death
 from video_assets.transfer.orders import Download
+from video_assets.transfer.retrying import next_attempt
 from video_assets.urls import redact
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,8 @@ class Saga:
     lease: timedelta = timedelta(seconds=120)
     observer: Observer | None = None
     keep: KeepLimits = field(default_factory=KeepLimits)
+    source_patience: timedelta = timedelta(days=7)
+    """How long a source is asked whose link has no known death, or whose fresh links do not work either."""
     require_playable: bool = False
     """Refuse what nothing here can judge, instead of keeping it."""
     _keeping: Keeping = field(init=False, repr=False)
@@ -264,23 +268,54 @@ class Saga:
     def _record_failure(
         self, cargo: Cargo, claim: leases.Claim, failure: RescueFailed, run_id: str | None
     ) -> Outcome:
-        policy = RETRY_POLICIES[failure.reason]
         now = utc_now()
-        pause = policy.wait_after(cargo.attempts)
-        lost = failure.final or pause is None or (not failure.retryable and not policy.refresh_first)
-        next_attempt_at = None if lost else now + _pause(pause or policy.longest_wait, failure, cargo, now)
+        policy = RETRY_POLICIES[failure.reason]
+        failing_since = None if policy.side is Side.OURS else cargo.failing_since or now
+        next_attempt_at = self._next_attempt(cargo, failure, now, failing_since or now)
+        if next_attempt_at is None:
+            failure.evidence["given_up_because"] = (
+                "what the source or the provider said is certain"
+                if failure.certain
+                else f"no clear answer since {failing_since or now:%F %T} UTC, and its link lives no longer"
+            )
         try:
             with self._fenced(claim) as session:
-                cargo.record_failure(session, failure, lost=lost, next_attempt_at=next_attempt_at, run_id=run_id)
+                cargo.record_failure(
+                    session,
+                    failure,
+                    failing_since=failing_since,
+                    next_attempt_at=next_attempt_at,
+                    run_id=run_id,
+                )
                 leases.release(session, claim)
         except LeaseLost:
             return Outcome(cargo.id, Result.SKIPPED)
+        waits = Result.REFUSED if policy.side is Side.RULES else Result.WAITING
         return Outcome(
             cargo.id,
-            Result.LOST if lost else Result.WAITING,
+            Result.LOST if next_attempt_at is None else waits,
             failure.reason,
             failure.message,
             next_attempt_at=next_attempt_at,
+        )
+
+    def _next_attempt(
+        self, cargo: Cargo, failure: RescueFailed, now: datetime, first_seen: datetime
+    ) -> datetime | None:
+        """When to try again; None when the file is lost."""
+        if failure.certain and not failure.renewable:
+            return None
+        death = certain_death(cargo.url, cargo.deadline_at)
+        if death is None and cargo.deadline_at is not None:
+            first_seen = max(first_seen, cargo.deadline_at)  # until then at least the link lives
+        return next_attempt(
+            now,
+            cargo.attempts,
+            None if failure.renewable or failure.bytes_are_kept else death,
+            first_seen,
+            RETRY_POLICIES[failure.reason],
+            failure.retry_after,
+            patience=self.source_patience,
         )
 
     def _saw(self, step: Step, cargo: Cargo) -> None:
@@ -309,12 +344,3 @@ def verify(download: Download, *, require_playable: bool = False) -> MediaFacts 
             Reason.UNJUDGED, f"The file cannot be judged here: {sentence(facts.unjudged)}", evidence=evidence
         )
     return facts
-
-
-def _pause(wait: timedelta, failure: RescueFailed, cargo: Cargo, now: datetime) -> timedelta:
-    """The pause before the next try: what the source asked for, but never past the link's own death."""
-    if failure.retry_after is not None:
-        wait = max(wait, failure.retry_after)
-    if cargo.deadline_at is not None and cargo.deadline_at > now:
-        wait = min(wait, (cargo.deadline_at - now) / 2)
-    return wait

@@ -25,6 +25,8 @@ from video_assets.transfer.kept_files import KeepLimits
 
 log = logging.getLogger(__name__)
 
+_GONE = (MediaState.LOST, MediaState.GIVEN_UP)
+
 
 @dataclass(slots=True)
 class SweepReport:
@@ -101,7 +103,7 @@ def _sweep_legacy(catalog: Catalog, storage: DurableStorage, report: SweepReport
     with catalog.read() as session:
         ids = session.exec(
             select(LegacyFile.id).where(
-                LegacyFile.state == MediaState.LOST,
+                col(LegacyFile.state).in_(_GONE),
                 col(LegacyFile.key).is_not(None),
                 col(LegacyFile.updated_at) < utc_now() - older_than,
             )
@@ -109,7 +111,7 @@ def _sweep_legacy(catalog: Catalog, storage: DurableStorage, report: SweepReport
     for file_id in ids:
         with catalog.write() as session:
             file = session.get_one(LegacyFile, file_id, populate_existing=True, with_for_update=True)
-            if file.state != MediaState.LOST or file.key is None or leases.is_held(session, f"legacy:{file_id}"):
+            if file.state not in _GONE or file.key is None or leases.is_held(session, f"legacy:{file_id}"):
                 report.kept += 1
                 continue
             try:
