@@ -6,6 +6,7 @@ import functools
 import http.server
 import io
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -374,6 +375,17 @@ def test_fetch_leaves_nothing_behind_when_it_fails(urls: Urls, video_server: str
         assert list(target.parent.iterdir()) == []
         failed = urls("fetch", url, "-o", str(target), "--json")
         assert json.loads(failed.out)["fetched"] is False
+
+
+def test_fetch_tells_a_network_without_names_from_a_source_that_refuses(
+    urls: Urls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_answer)
+    outcome = urls("fetch", "https://cdn.example.com/a.mp4", "-o", str(tmp_path / "a.mp4"))
+    assert (outcome.code, "dns_failed" in outcome.err) == (3, True)
 
 
 def test_fetch_without_a_url_says_so(urls: Urls, tmp_path: Path) -> None:

@@ -160,6 +160,22 @@ def test_each_wait_is_twice_as_long_and_after_the_last_try_it_is_a_person_s_turn
     assert revived(dead(1, revivals=MOST_REVIVALS, hours_ago=1000)) == []
 
 
+def test_a_batch_whose_first_link_is_about_to_die_is_asked_for_ever_more_often() -> None:
+    def wishes(left: timedelta, within: timedelta) -> int:
+        dies = NOW + left
+        keys = set()
+        for step in range(int(within.total_seconds())):
+            now = dies - left + timedelta(seconds=step)
+            [asked] = runs_to_ask_for([BatchView("old:000001", "old", dies)], {}, now=now, horizon=DAY)
+            keys.add(asked.run_key)
+        return len(keys)
+
+    quarter = timedelta(minutes=9)
+    assert wishes(timedelta(hours=20), quarter) <= 2
+    assert wishes(timedelta(minutes=50), quarter) in (2, 3)
+    assert wishes(timedelta(minutes=9, seconds=30), quarter) >= 9
+
+
 def test_each_try_has_a_run_key_of_its_own_so_that_a_tick_told_twice_starts_one_run() -> None:
     def run_key(tries: int) -> str:
         return revivals_to_ask_for([dead(1, revivals=tries, hours_ago=99)], {}, now=NOW)[0].run_key

@@ -37,6 +37,7 @@ from video_assets.cli.url_streams import (
     second_text,
     text_of,
 )
+from video_assets.reasons import RETRY_POLICIES, Side
 from video_assets.settings import get_settings
 from video_assets.transfer.download import Download, Downloader, DownloadFailed, DownloadPolicy
 from video_assets.urls import redact
@@ -134,7 +135,8 @@ def fetch(
 ) -> None:
     """Download one file with every guard: addresses checked, nothing cut off, the container verified.
 
-    FILE appears whole or not at all. Exit code: 0 fetched, 1 not, with the reason.
+    FILE appears whole or not at all. Exit code: 0 fetched, 1 not, with the reason,
+    3 when DNS, network or TLS on this side is in the way.
 
     \b
     Examples:
@@ -162,7 +164,8 @@ def fetch(
             )
         else:
             complain(f"{failure} (reason: {failure.reason.value})")
-        raise typer.Exit(ExitCode.NEGATIVE) from None
+        not_its_fault = RETRY_POLICIES[failure.reason].side in (Side.OURS, Side.BETWEEN)
+        raise typer.Exit(ExitCode.UNAVAILABLE if not_its_fault else ExitCode.NEGATIVE) from None
     if as_json:
         print_json(_report(download, output))
     else:
