@@ -44,4 +44,5 @@ def classify(url: str, *, created_at: datetime | None = None, now: datetime | No
         analysis.carries_jwt,
         tuple(dict.fromkeys([url[start:end] for start, end in analysis.secrets])),
         analysis.retention,
+        any(verdict.truncated for verdict in analysis.verdicts),
     )
