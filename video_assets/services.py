@@ -19,6 +19,7 @@ from video_assets.storage.keys import KeyTemplate
 from video_assets.transfer.download import Downloader, DownloadPolicy
 from video_assets.transfer.rescue import Observer, Rescuer
 from video_assets.transfer.verification import Verifier
+from video_assets.urls import host_rules
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ class Services:
     @cached_property
     def verifier(self) -> Verifier:
         """The proofs about durable copies."""
-        return Verifier(self.catalog, self.storage, self.settings.spool)
+        return Verifier(
+            self.catalog, self.storage, self.settings.spool, hosts=host_rules(self.settings.deleting_hosts)
+        )
 
 
 def open_services(settings: Settings) -> Services:

@@ -524,16 +524,19 @@ CASES = [
     kept("wavespeed", f"https://d1q70pf5vjeyhc.cloudfront.net/predictions/{MD5}/1.mp4", timedelta(days=7)),
     Case("together", "https://api.together.ai/shrt/DwlaBdSakNRFlBxN", (), None),
     Case("together", f"https://api.together.ai/imgproxy/{MD5_B64}/format:jpeg/abc", (), None),
-    kept(
-        "openai_content", f"https://api.openai.com/v1/videos/video_68d7512d{MD5}/content", timedelta(hours=1)
-    ),
+    kept("openai_content", f"https://api.openai.com/v1/videos/video_68d7512d{MD5}/content", timedelta(hours=1)),
     kept(
         "openai_content",
         f"https://gateway.example.com/openai/v1/videos/video_68d7512d{MD5}/content?variant=thumbnail",
         timedelta(hours=1),
     ),
     Case("openrouter_content", "https://openrouter.ai/api/v1/videos/gen-1764-abc/content?index=0", (), None),
-    Case("minimax", f"https://video-product.cdn.minimax.io/inference_output/video/2026-04-17/{UID}/output.mp4", (), None),
+    Case(
+        "minimax",
+        f"https://video-product.cdn.minimax.io/inference_output/video/2026-04-17/{UID}/output.mp4",
+        (),
+        None,
+    ),
     kept("dashscope", "https://dashscope-result-sh.oss-cn-shanghai.aliyuncs.com/1d/v.mp4", timedelta(hours=24)),
     kept(
         "seedance",

@@ -20,6 +20,7 @@ from video_assets.providers import get_provider
 from video_assets.settings import get_settings
 from video_assets.storage import open_storage
 from video_assets.transfer.verification import CheckOutcome, Verifier
+from video_assets.urls import host_rules
 
 GenerationId = Annotated[str, typer.Argument(metavar="ID")]
 
@@ -97,7 +98,9 @@ def verify(
     catalog = open_catalog(settings)
     if chosen:
         require_known(catalog, chosen)
-    verifier = Verifier(catalog, open_storage(settings), settings.spool)
+    verifier = Verifier(
+        catalog, open_storage(settings), settings.spool, hosts=host_rules(settings.deleting_hosts)
+    )
     ids = _completed(catalog, owner) if everything else iter(chosen)
     results = ((generation_id, verifier.verify(generation_id)) for generation_id in ids)
     _, failed = _write_json(results) if as_json else _write_lines(results)

@@ -24,7 +24,7 @@ from video_assets.legacy.errors import SourceError, SourceMismatch
 from video_assets.legacy.places import generalised, kept_pointer
 from video_assets.legacy.scanning import host_of
 from video_assets.legacy.tables import is_binary, moment_of, plain_type, view_names
-from video_assets.urls import find
+from video_assets.urls import NO_RULES, HostRules, find
 
 DYING = timedelta(hours=24)
 """A link that dies within this time is called dying."""
@@ -171,6 +171,7 @@ def discover(
     name: str = "source",
     reading: Reading | None = None,
     now: datetime | None = None,
+    hosts: HostRules = NO_RULES,
     on_progress: Progress | None = None,
 ) -> Discovery:
     """Look through every text, JSON and BLOB column of a database.
@@ -184,7 +185,7 @@ def discover(
         with database.connect() as connection:
             names = list(_table_names(connection))
         for table, schema, is_view in names:
-            look = _Look(database, found, table, schema, is_view=is_view)
+            look = _Look(database, found, table, schema, is_view=is_view, hosts=hosts)
             try:
                 look.prepare()
                 look.read(exact=exact, sample=sample, on_progress=on_progress)
@@ -229,8 +230,16 @@ class _Look:
     """One table while it is looked through."""
 
     def __init__(
-        self, database: SourceDatabase, found: Discovery, name: str, schema: str | None, *, is_view: bool
+        self,
+        database: SourceDatabase,
+        found: Discovery,
+        name: str,
+        schema: str | None,
+        *,
+        is_view: bool,
+        hosts: HostRules,
     ) -> None:
+        self.hosts = hosts
         self.database = database
         self.found = found
         self.plain_name, self.schema = name, schema
@@ -361,7 +370,7 @@ class _Look:
                 blob.types[kind] = blob.types.get(kind, 0) + 1
 
     def _text(self, name: str, value: str | bytes, created: datetime | None) -> None:
-        for finding in find(value, created_at=created):
+        for finding in find(value, created_at=created, hosts=self.hosts):
             pointer = generalised(kept_pointer(finding.pointer))
             host = host_of(finding.url) or "?"
             scheme = finding.classification.scheme or "?"

@@ -200,7 +200,12 @@ class _LegacyCargo:
         """Ask the provider by job id and write the fresh link into the row. Raises LinkGone, LinkUnavailable."""
         with self._tools.catalog.read() as session:
             wanted = wanted_file(session, self.row)
-        fresh = fresh_link(wanted, self._tools.get_provider)
+        try:
+            fresh = fresh_link(wanted, self._tools.get_provider)
+        except LinkGone as exc:
+            if self.row.temporary_url is not None:
+                raise
+            raise LinkGone(f"the link was cut off where it is stored, so it opens nothing; {exc}") from None
         with self._tools.catalog.write() as session:
             row = session.get_one(LegacyFile, self.id, populate_existing=True)
             if row.state != MediaState.PENDING:

@@ -13,7 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
+from video_assets.urls import HostRules
 from video_assets.urls.classification import Kind
+from video_assets.urls.host_rules import SCHEME
 from video_assets.urls.schemes import SCHEMES
 from video_assets.urls.schemes.model import Scheme
 
@@ -292,7 +294,10 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
                 for word in (_many("0-9a-z", length) for length in range(1, 13))
                 for end in ("/", "[.-]")
             ),
-            tuple(f"//{before}replicate.delivery/" for before in ("", *(f"{_many('0-9a-z', n)}." for n in range(1, 7)))),
+            tuple(
+                f"//{before}replicate.delivery/"
+                for before in ("", *(f"{_many('0-9a-z', n)}." for n in range(1, 7)))
+            ),
         ),
     ),
     "kie": ((("//tempfile*.aiquickdraw.com/" + _ONE,),),),
@@ -300,8 +305,11 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
     "kling": (
         (
             (
-                *(f"{before}{host}/bs2/{_ONE}" for host in ("klingai.com", "ap4r.com", "inkwai.com", "kechuangai.com")
-                  for before in ("//", "//*.")),
+                *(
+                    f"{before}{host}/bs2/{_ONE}"
+                    for host in ("klingai.com", "ap4r.com", "inkwai.com", "kechuangai.com")
+                    for before in ("//", "//*.")
+                ),
                 "kwimgs.com/bs2/upload-ylab",
             ),
         ),
@@ -335,7 +343,9 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
         ),
     ),
     "openrouter_content": ((("//openrouter.ai/api/v1/videos/*/content",),),),
-    "minimax": ((("cdn.minimax.io/inference_output/" + _ONE, "//filecdn.minimax.chat/inference_output/" + _ONE),),),
+    "minimax": (
+        (("cdn.minimax.io/inference_output/" + _ONE, "//filecdn.minimax.chat/inference_output/" + _ONE),),
+    ),
     "google_veo": ((("//generativelanguage.googleapis.com/*files/",),),),
     "xai": ((("//imgen.x.ai/*xai-tmp", "//imgen.x.ai/xai-imgen/" + _ONE, "//vidgen.x.ai/" + _ONE),),),
     "ideogram": ((("ideogram.ai/api/images/ephemeral/",),),),
@@ -390,6 +400,24 @@ def all_signs() -> tuple[Sign, ...]:
 
 
 SIGNS = all_signs()
+
+
+def signs_of(hosts: HostRules) -> tuple[Sign, ...]:
+    """One sign for every host that a user knows to delete."""
+    return tuple(
+        Sign(
+            SCHEME,
+            (
+                tuple(
+                    f"{before}{rule.host}{port}{rule.path.lower()}{'' if rule.path.rstrip('*') != '/' else _ONE}"
+                    for before in ("//", "//*.")
+                    for port in ("", ":[0-9]*")
+                ),
+            ),
+        )
+        for rule in hosts.rules
+    )
+
 
 ESCAPES = (
     ("%25", "%"),

@@ -12,6 +12,7 @@ from video_assets.reasons import RETRY_POLICIES, Reason
 from video_assets.transfer.cargo import MEDIA_KINDS, LinkGone, LinkUnavailable, RescueFailed, Step, sentence
 from video_assets.transfer.failures import DownloadFailed
 from video_assets.transfer.orders import Download
+from video_assets.urls import classify
 
 
 class Links(Protocol):
@@ -56,12 +57,13 @@ def fetch_by_link(file: Linked, downloader: Fetcher, folder: Path, saw: Callable
     """
     refreshed = False
     refused: RescueFailed | None = None
-    if file.url is None or _is_dead(file):
+    cut = file.url is not None and classify(file.url).truncated
+    if file.url is None or cut or _is_dead(file):
         try:
             _refresh(file, saw)
             refreshed = True
         except RescueFailed as failure:
-            if file.url is None:
+            if file.url is None or cut:
                 raise
             refused = failure
     try:

@@ -19,6 +19,7 @@ from video_assets.catalog import Catalog, MediaFile, MediaState, queries
 from video_assets.catalog.audit import Audit, Violation, audit_persisted_urls
 from video_assets.media.probe import NotPlayable, probe
 from video_assets.storage.durable import DurableStorage, StorageFailed
+from video_assets.urls import NO_RULES, HostRules
 
 MEDIA_TYPES = ("video/", "image/", "audio/")
 
@@ -41,6 +42,8 @@ class Verifier:
     storage: DurableStorage
     spool: Path
     timeout: float = 10.0
+    hosts: HostRules = NO_RULES
+    """The user's own rules about hosts that delete."""
 
     def verify(self, generation_id: str) -> list[CheckOutcome]:
         """Every question about one generation, in the order of :data:`CHECKS`. Raises GenerationNotFound."""
@@ -68,7 +71,7 @@ class Verifier:
 
     def _audit(self, generation_id: str) -> Audit:
         with self.catalog.read() as session:
-            return audit_persisted_urls(session, generation_id=generation_id)
+            return audit_persisted_urls(session, generation_id=generation_id, hosts=self.hosts)
 
     # -- the store ----------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ def analyse(text: str, depth: int = 0) -> Analysis:
     analysis.own = len(analysis.verdicts)
     if depth < MAX_DEPTH:
         for child, child_spans in _inner(parts, depth):
-            # An address in a query that was not escaped there ends at the first "&"; the rest is the outer URL's own.
+            # An address that was not escaped in a query ends at the first "&"; the rest is the outer URL's own.
             own = {verdict.scheme.name for verdict in analysis.verdicts if not verdict.truncated}
             analysis.verdicts += [v for v in child.verdicts if not (v.truncated and v.scheme.name in own)]
             analysis.inside += [child.parts, *child.inside]

@@ -1,7 +1,7 @@
-"""What people and programs write in the place of a secret: masks of logs, variables of templates, words of manuals.
+"""What stands in the place of a secret: masks of logs, variables of templates, words of manuals.
 
-``token={token}``, ``sig=#{signature}``, ``https://${PAT}@host``, ``key=[FILTERED]``: nothing of it is a secret, and
-a URL with it is neither signed nor cut off.
+``token={token}``, ``sig=#{signature}``, ``https://${PAT}@host``, ``key=[FILTERED]``: nothing of it is a secret,
+and a URL with it is neither signed nor cut off.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from urllib.parse import unquote
 from video_assets.urls.tokens import MARKER
 
 _HIDDEN = r"(?i:redacted|masked|filtered|hidden|removed|omitted|sanitized|scrubbed|undisclosed)"
-_SECRET_WORD = r"(?:token|key|secret|signature|sig|password|passwd|pass|pat|jwt|sas|credentials?)"
+_NOUN = r"(?:token|key|secret|signature|sig|password|passwd|pass|pat|jwt|sas|credentials?)"
 _PLACEHOLDER = re.compile(
     rf"[\[<({{*_]*{_HIDDEN}[\])>}}*_]*"
     r"|[\[<(\"]?[*xX.\u2022\u2026]{3,}[\])>\"]?|\*+|\u2026"
-    r"|[$#%@]?\{{1,2} *(?:[A-Za-z_][^{}\"]{0,80}|[0-9]?)\}{1,2}|\$[A-Za-z_]\w{0,80}|\$\([^()]{0,80}\)|%[A-Z_]{2,80}%"
-    r"|<(?!<)[^<>]{0,80}>|\[[A-Za-z_][\w \-]{0,80}\]|%(?:\([A-Za-z_]\w*\))?[sd@v]|__[A-Z][A-Z_]*__"
-    rf"|(?i:(?:your|my|insert|replace|put)(?:[_\- ][a-z]+){{0,5}}[_\- ]{_SECRET_WORD}(?:[_\- ]here)?)"
-    rf"|(?:your|my)(?:[A-Z][a-z]+){{0,3}}(?i:{_SECRET_WORD})"
+    r"|[$#%@]?\{{1,2} *(?:[A-Za-z_][^{}\"]{0,80}|[0-9]?)\}{1,2}"
+    r"|\$[A-Za-z_]\w{0,80}|\$\([^()]{0,80}\)|%[A-Z_]{2,80}%"
+    r"|<(?!<)[^<>]{0,80}>|<[A-Za-z_][\w \-]{0,80}"
+    r"|\[[A-Za-z_][\w \-]{0,80}\]|%(?:\([A-Za-z_]\w*\))?[sd@v]|__[A-Z][A-Z_]*__"
+    rf"|(?i:(?:your|my|insert|replace|put)(?:[_\- ][a-z]+){{0,5}}[_\- ]{_NOUN}(?:[_\- ]here)?)"
+    rf"|(?:your|my)(?:[A-Z][a-z]+){{0,3}}(?i:{_NOUN})"
 )
-PLACEHOLDER_BEGINS = frozenset("RrMmFfHhOoSsUu[<({*_xX.\u2022\u2026$#%@\"YyIiPp")
+PLACEHOLDER_BEGINS = frozenset('RrMmFfHhOoSsUu[<({*_xX.\u2022\u2026$#%@"YyIiPp')
 """A value that begins with none of these is no placeholder."""
 _SOMEWHERE = re.compile(
-    rf"=(?:[\[<({{*_]|%5[bB]|%3[cC]|%7[bB]){{0,4}}{_HIDDEN}|[$#]\{{|\{{\{{|\{{[A-Za-z_][\w.\- ]*\}}|<[A-Za-z_%][^<>]*>"
+    rf"=(?:[\[<({{*_]|%5[bB]|%3[cC]|%7[bB]){{0,4}}{_HIDDEN}"
+    r"|[$#]\{|\{\{|\{[A-Za-z_][\w.\- ]*\}|<[A-Za-z_%][^<>]*>"
     r"|=%3[cC]%?[A-Za-z_]|=%7[bB]%?[A-Za-z_]|\*{3}|(?:%2[aA]){3}|=\.{3}|\.{3}(?=&|\Z)|\u2026|%E2%80%A6"
     r"|(?i:=your[_\-]|=your(?=[A-Z]))|=[xX]{3,}(?=&|\Z)|=%s(?=&|\Z)"
 )
@@ -48,6 +51,6 @@ def has_placeholder(text: str, start: int = 0) -> bool:
 
 
 def is_followed_by_placeholder(text: str, end: int) -> bool:
-    """True when a URL that ends at ``text[:end]`` was written with one behind it, or was shortened for the eye."""
+    """True when one stands behind a URL that ends at ``text[:end]``, or when it was shortened for the eye."""
     match = _BEHIND.match(text, end)
     return match is not None and (match.group()[0] in ".\u2026" or text[end - 1 : end] == "=")

@@ -36,7 +36,9 @@ _SIGNATURE_LENGTHS = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), 342),
 }
 """Least characters of a signature by its algorithm (RFC 7518 section 3.1, RFC 8037)."""
-_BEGUN_JWT = re.compile(rf"{RUN_START}[A-Za-z0-9_\-]*+{_PAD}(?:{_DOT}[A-Za-z0-9_\-]*+{_PAD})?(?:%(?:25){{0,4}}2?)?\Z")
+_BEGUN_JWT = re.compile(
+    rf"{RUN_START}[A-Za-z0-9_\-]*+{_PAD}(?:{_DOT}[A-Za-z0-9_\-]*+{_PAD})?(?:%(?:25){{0,4}}2?)?\Z"
+)
 _HEADER_NAMES = ("alg", "typ", "kid", "enc", "cty", "x5t", "x5c", "jku", "jwk")
 _BASE64 = str.maketrans("-_", "+/")
 _LONGEST_BEGINNING = 16_384

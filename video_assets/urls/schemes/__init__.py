@@ -160,8 +160,8 @@ class Match(NamedTuple):
 def matching(parts: Parts) -> list[Match]:
     """The schemes that hold for a URL, the most telling first.
 
-    Of the token schemes only the first is taken. A fallback is taken only for secrets that no other explains. Where
-    no signature holds, a scheme of which the URL is the beginning is taken.
+    Of the token schemes only the first is taken. A fallback is taken only for secrets that no other explains.
+    Where no signature holds, a scheme of which the URL is the beginning is taken.
     """
     found: list[Match] = []
     fallbacks: list[Scheme] = []
@@ -171,7 +171,9 @@ def matching(parts: Parts) -> list[Match]:
         if scheme.fallback:
             fallbacks.append(scheme)
         elif not (scheme.jwt and token_named) and scheme.holds(parts):
-            found.append(Match(scheme, scheme.secret_spans(parts), bool(scheme.cut or scheme.jwt) and scheme.is_cut(parts)))
+            found.append(
+                Match(scheme, scheme.secret_spans(parts), bool(scheme.cut or scheme.jwt) and scheme.is_cut(parts))
+            )
             token_named = token_named or scheme.jwt
     if not any(_is_signature(match, parts) for match in found) and (begun := _beginning(parts)) is not None:
         found.append(Match(begun, begun.secret_spans(parts), truncated=True))
@@ -180,7 +182,9 @@ def matching(parts: Parts) -> list[Match]:
             explained = [
                 span
                 for match in found
-                if scheme.kind is Kind.CREDENTIAL_ONLY or match.truncated or match.scheme.kind_of(parts) is Kind.TEMPORARY
+                if scheme.kind is Kind.CREDENTIAL_ONLY
+                or match.truncated
+                or match.scheme.kind_of(parts) is Kind.TEMPORARY
                 for span in match.secrets
             ]
             left = [

@@ -25,10 +25,19 @@ def short_hex(length: int) -> Callable[[str], bool]:
     return lambda value: len(value) < length and _HEX.fullmatch(value) is not None
 
 
+def short_der(value: str) -> bool:
+    """An ECDSA signature in hexadecimal DER (RFC 3279) that is shorter than its own second byte says."""
+    if not value or not "30".startswith(value[:2]) or _HEX.fullmatch(value) is None:
+        return False
+    return len(value) < 4 or len(value) < 4 + 2 * int(value[2:4], 16)
+
+
 def short_base64(value: str) -> bool:
-    """Base64 without its padding and of no length that a signature has (HMAC, RSA, ECDSA); perhaps in mid-escape."""
+    """Base64 without its padding and of no length that a signature has (HMAC, RSA, ECDSA)."""
     value = re.sub(r"%[0-9A-Fa-f]?\Z", "", value)
-    return len(value) not in _BASE64_LENGTHS and len(value) < max(_BASE64_LENGTHS) and bool(_BASE64.fullmatch(value))
+    return (
+        len(value) not in _BASE64_LENGTHS and len(value) < max(_BASE64_LENGTHS) and bool(_BASE64.fullmatch(value))
+    )
 
 
 def short_epoch(value: str) -> bool:
@@ -60,7 +69,8 @@ def last_is(*names: str) -> Test:
 def timed(*names: str, base: int = 10) -> Test:
     """One of the parameters holds a time that a link may end at."""
     return lambda parts: any(
-        parts.has(name) and moments.is_plausible(read_time((parts.first(name) or "").strip(), base)) for name in names
+        parts.has(name) and moments.is_plausible(read_time((parts.first(name) or "").strip(), base))
+        for name in names
     )
 
 
@@ -84,8 +94,13 @@ def begins_like(name: str, whole: str) -> Test:
     return test
 
 
-# --- CloudFront, which writes its signature under names that others use too ----------------------------------------
+# --- CloudFront, which writes its signature under names that others use too ---
 
+_BEHIND_EXPIRES = (
+    *("Signature", "Key-Pair-Id", "Policy", "Hash-Algorithm"),
+    *("OSSAccessKeyId", "AWSAccessKeyId", "KeyName", "URLPrefix", "ssig", "KID"),
+)
+"""What signers that begin with ``Expires`` write next."""
 _POLICY = "eyJTdGF0ZW1lbnQi"
 """``{"Statement"`` in base64, as every signer of custom policies writes it."""
 
@@ -99,7 +114,7 @@ def _spelled(parts: Parts, name: str) -> Param | None:
 
 
 def canned_has_begun(parts: Parts) -> bool:
-    """``Expires=<epoch>`` and then nothing, or a signature without the key's id: CloudFront writes them in this order.
+    """``Expires=<epoch>`` and then nothing, or a signature without the key's id, as CloudFront orders them.
 
     Only as it spells them: ``expires`` alone says nothing.
     """
@@ -113,7 +128,9 @@ def canned_has_begun(parts: Parts) -> bool:
     if last.start < expires.start:
         return False
     if parts.text[last.value_start - 1] != "=":
-        return any(name.startswith(parts.text[last.start : last.end]) for name in ("Signature", "Key-Pair-Id", "Policy"))
+        return any(name.startswith(parts.text[last.start : last.end]) for name in _BEHIND_EXPIRES)
+    if not last.raw and last is _spelled(parts, "Key-Pair-Id"):
+        return True
     # A digest in hexadecimal is whole: that is a signer of somebody's own.
     return last is _spelled(parts, "Signature") and (_HEX.fullmatch(last.value) is None or len(last.value) < 32)
 
@@ -124,7 +141,7 @@ def custom_has_begun(parts: Parts) -> bool:
     return policy is not None and begins_like("policy", _POLICY)(parts)
 
 
-# --- Azure, whose parameters have one or two letters -----------------------------------------------------------------
+# --- Azure, whose parameters have one or two letters ---
 
 _AZURE_SHAPES = {
     "sv": re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]\Z"),
@@ -151,17 +168,25 @@ _FULL_TIME = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]")
 def azure_has_begun(parts: Parts) -> bool:
     """Two parameters as a shared access signature writes them; one is enough where it can be nothing else."""
     found = {
-        name for name in _AZURE_SHAPES.keys() & parts.params.keys() if _AZURE_SHAPES[name].match(parts.first(name) or "")
+        name
+        for name in _AZURE_SHAPES.keys() & parts.params.keys()
+        if _AZURE_SHAPES[name].match(parts.first(name) or "")
     }
     if len(found) >= 2 or found & _AZURE_OWN:
         return bool(found & {"sv", "se", "sr", "sp"} or found & _AZURE_OWN) and not parts.has("sig")
     last = _ending(parts)
-    if not found or last is None or last.name not in found or len(parts.params) > 1:
+    if not found or last is None:
         return False
-    return parts.on_host(*_AZURE_HOSTS) or (last.name == "se" and _FULL_TIME.match(last.value) is not None)
+    is_half_a_name = parts.text[last.value_start - 1] != "="
+    is_last_begun = is_half_a_name or last.name in _AZURE_SHAPES
+    if parts.params.keys() - found - ({last.name} if is_last_begun else set()):
+        return False  # a parameter of another kind: a whole URL
+    return parts.on_host(*_AZURE_HOSTS) or (
+        _FULL_TIME.match(parts.first("se") or "") is not None and is_last_begun
+    )
 
 
-# --- home-made ---------------------------------------------------------------------------------------------------
+# --- home-made ---
 
 
 def may_be_short_signature(param: Param) -> bool:
@@ -177,9 +202,11 @@ def may_be_short_signature(param: Param) -> bool:
     )
 
 
-# --- JSON Web Tokens -----------------------------------------------------------------------------------------------
+# --- JSON Web Tokens ---
 
-_TOKEN_NAMES = frozenset(("token", "_jwt", "jwt", "access_token", "auth_token", "authtoken", "id_token", "t", "auth", "sig"))
+_TOKEN_NAMES = frozenset(
+    ("token", "_jwt", "jwt", "access_token", "auth_token", "authtoken", "id_token", "t", "auth", "sig")
+)
 
 
 def jwt_beginning(parts: Parts) -> int | None:
@@ -187,6 +214,8 @@ def jwt_beginning(parts: Parts) -> int | None:
     if "ey" not in parts.text and "ew" not in parts.text:
         return None
     last = parts.last
-    is_named = last is not None and last.end == len(parts.text) and last.name in _TOKEN_NAMES and last.raw[:3] == "eyJ"
+    is_named = (
+        last is not None and last.end == len(parts.text) and last.name in _TOKEN_NAMES and last.raw[:3] == "eyJ"
+    )
     start = begun_jwt(parts.text, is_named=is_named)
     return start if start is not None and start >= parts.path_start else None

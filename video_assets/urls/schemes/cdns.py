@@ -114,7 +114,10 @@ CDNS: tuple[Scheme, ...] = (
             for name in ("hdnts", "hdnea", "hdntl", "__token__", "__cld_token__", "token")
             for param in parts.params.get(name, ())
         ),
-        cut=tuple((name, _akamai_broke_off) for name in ("hdnts", "hdnea", "hdntl", "__token__", "__cld_token__", "token")),
+        cut=tuple(
+            (name, _akamai_broke_off)
+            for name in ("hdnts", "hdnea", "hdntl", "__token__", "__cld_token__", "token")
+        ),
     ),
     Scheme(
         name="akamai_gda",
@@ -143,6 +146,9 @@ CDNS: tuple[Scheme, ...] = (
         when=lambda parts: parts.on_host("imagedelivery.net") or "/cdn-cgi/imagedelivery/" in parts.path,
         expires=epoch("exp"),
         secret=("sig",),
+        begins=("exp",),
+        begins_when=both(timed("exp"), on("imagedelivery.net")),
+        cut=(("sig", short_hex(64)), ("exp", short_epoch)),
     ),
     Scheme(
         name="cloudflare_stream",
@@ -283,6 +289,9 @@ CDNS: tuple[Scheme, ...] = (
         when=both(on("upcdn.io"), lambda parts: (parts.first("exp") or "").lower() != "inf"),
         expires=epoch("exp"),
         secret=("sig",),
+        begins=("exp",),
+        begins_when=both(timed("exp"), on("upcdn.io")),
+        cut=(("sig", short_hex(64)),),
     ),
     Scheme(
         name="bytescale",

@@ -135,7 +135,7 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         expires=epoch("t", bound=Bound.LOWER),
         secret=("sign",),
         begins=("sign",),
-        begins_when=both(last_is("t", "time"), shaped(("sign",), MD5_VALUE)),
+        begins_when=both(last_is("t", "ti", "tim", "time", "us"), shaped(("sign",), MD5_VALUE)),
     ),
     Scheme(
         name="xiaohongshu",
@@ -211,7 +211,9 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         secret=("wssecret",),
         volatile=("wstime", "wsabstime"),
         begins=("wssecret", "wstime", "wsabstime"),
-        begins_when=either(timed("wstime", "wsabstime"), timed("wstime", "wsabstime", base=16), drawn("wssecret")),
+        begins_when=either(
+            timed("wstime", "wsabstime"), timed("wstime", "wsabstime", base=16), drawn("wssecret")
+        ),
     ),
     Scheme(
         name="weibo",
@@ -253,7 +255,8 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         ),
         begins=("deadline", "upsig"),
         begins_when=both(
-            either(timed("deadline"), drawn("upsig")), lambda parts: bool({"upsig", "uparams", "uipk", "trid"} & parts.params.keys())
+            either(timed("deadline"), drawn("upsig")),
+            lambda parts: bool({"upsig", "uparams", "uipk", "trid"} & parts.params.keys()),
         ),
         cut=(("upsig", short_hex(32)),),
     ),

@@ -16,6 +16,7 @@ from video_assets.urls.schemes.beginnings import (
     custom_has_begun,
     drawn,
     short_base64,
+    short_der,
     short_epoch,
     short_hex,
     timed,
@@ -126,7 +127,9 @@ _AWS_CUT = (
     ("x-id", beginning_of("GetObject", "PutObject")),
 )
 
-_VENDOR_ALGORITHM = re.compile(r"x-(?!amz-|goog-|tos-|oss-)[a-z0-9]{2,12}-algorithm=[A-Za-z0-9]*-?HMAC-?SHA", re.IGNORECASE)
+_VENDOR_ALGORITHM = re.compile(
+    r"x-(?!amz-|goog-|tos-|oss-)[a-z0-9]{2,12}-algorithm=[A-Za-z0-9]*-?HMAC-?SHA", re.IGNORECASE
+)
 
 _SIGNED_AWS = with_any("x-amz-date", "x-amz-credential", "x-amz-algorithm", "x-amz-expires")
 
@@ -143,7 +146,7 @@ CLOUDS: tuple[Scheme, ...] = (
         secret=_AWS_SECRETS,
         volatile=("x-amz-*", *ANSWER_PARAMS),
         begins=("x-amz-region-set",),
-        cut=(("x-amz-signature", beginning_of("3044", "3045", "3046")), *_AWS_CUT),
+        cut=(("x-amz-signature", short_der), *_AWS_CUT),
     ),
     Scheme(
         name="aws_sigv4",
@@ -206,7 +209,13 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=date_plus_seconds("x-goog-date", "x-goog-expires", upper_with="x-goog-security-token"),
         secret=("x-goog-signature", "x-goog-security-token"),
         volatile=("x-goog-*", *ANSWER_PARAMS),
-        begins=("x-goog-algorithm", "x-goog-credential", "x-goog-date", "x-goog-signedheaders", "x-goog-signature"),
+        begins=(
+            "x-goog-algorithm",
+            "x-goog-credential",
+            "x-goog-date",
+            "x-goog-signedheaders",
+            "x-goog-signature",
+        ),
         cut=(("x-goog-signature", short_hex(64)),),
     ),
     Scheme(
@@ -331,6 +340,7 @@ CLOUDS: tuple[Scheme, ...] = (
         begins_when=lambda parts: any(
             _VENDOR_ALGORITHM.match(f"{name}={found[0].value}") for name, found in parts.params.items()
         ),
+        cut=(("*-signature", short_hex(64)),),
     ),
     Scheme(
         name="swift_tempurl",

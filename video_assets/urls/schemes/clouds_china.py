@@ -176,7 +176,9 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
         secret=(shaped_secret(("authorization",), _BCE), "x-bce-security-token"),
         volatile=("responsecontentdisposition", *ANSWER_PARAMS),
         begins=("authorization",),
-        begins_when=lambda parts: _bce(parts) is None and _BCE_BEGUN.match(parts.first("authorization") or "") is not None,
+        begins_when=lambda parts: (
+            _bce(parts) is None and _BCE_BEGUN.match(parts.first("authorization") or "") is not None
+        ),
     ),
     Scheme(
         name="baidu_bos",

@@ -111,6 +111,8 @@ _SIGNATURE_SET = frozenset(SIGNATURE_NAMES)
 # Too general to pair with a bare letter.
 _WEAK_EXPIRY = {"e", "until", "validity", "endtime", "end_time", "end-time"}
 _WEAK_SIGNATURE = {"s", "t", "k", "h", "st", "tk", "key", "code", "auth", "secret", "credential", "checksum"}
+_STRONG_EXPIRY = _EXPIRY_SET - _WEAK_EXPIRY
+_STRONG_SIGNATURE = _SIGNATURE_SET - _WEAK_SIGNATURE
 
 
 def _expiry(parts: Parts) -> tuple[Param, datetime] | None:
@@ -159,16 +161,23 @@ def _home_made_end(parts: Parts) -> Death:
 
 
 def _home_made_has_begun(parts: Parts) -> bool:
-    """An expiry and then a signature that breaks off at the end of the URL; or a signature, and an expiry that does."""
+    """An expiry and then a signature that breaks off with the URL; or a signature, and an expiry that does."""
     last = parts.last
-    if last is None or last.end < len(parts.text):
+    if last is None or parts.text[last.end :] not in ("", "&"):
         return False
-    if last.name in _SIGNATURE_SET - _WEAK_SIGNATURE and may_be_short_signature(last):
-        times = (moments.parse_any(param.value.strip(BLANKS)) for param in _named(parts, _EXPIRY_SET - _WEAK_EXPIRY))
-        return any(moments.is_plausible(time) for time in times)
-    if last.name in _EXPIRY_SET and short_epoch(last.value):
-        return bool(_signatures(parts, weak=True))
-    return False
+    is_named = parts.text[last.value_start - 1] == "="
+    times = (moments.parse_any(param.value.strip(BLANKS)) for param in _named(parts, _STRONG_EXPIRY))
+    if any(moments.is_plausible(time) for time in times):
+        if not is_named:
+            return any(name.startswith(last.name) for name in _STRONG_SIGNATURE)
+        if last.end < len(parts.text):
+            return last.name in _STRONG_EXPIRY
+        return last.name in _STRONG_SIGNATURE and may_be_short_signature(last)
+    if last.end < len(parts.text):
+        return False
+    if not is_named:
+        return bool(_signatures(parts, weak=False)) and any(name.startswith(last.name) for name in _STRONG_EXPIRY)
+    return last.name in _EXPIRY_SET and short_epoch(last.value) and bool(_signatures(parts))
 
 
 def _begun_token(parts: Parts) -> list[Span]:
@@ -274,7 +283,7 @@ CREDENTIALS: tuple[Scheme, ...] = (
         secret=(_signatures,),
         volatile=EXPIRY_NAMES,
         fallback=True,
-        begins=(*EXPIRY_NAMES, *SIGNATURE_NAMES),
+        begins=(*EXPIRY_NAMES, "md5", "token", "hash"),
         begins_when=_home_made_has_begun,
     ),
     Scheme(

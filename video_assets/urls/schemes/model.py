@@ -89,12 +89,12 @@ class Scheme:
     host_like: re.Pattern[str] | None = None
     """What a host of ``hosts`` must look like besides, in lower case."""
     begins: tuple[str, ...] = ()
-    """Parameters by each of which a URL of this scheme is known although it was cut off: only its signer writes them.
-    A name may begin with ``*``; then it is the end of one that ``begins_when`` looks at."""
+    """Parameters by each of which a URL of this scheme is known although it was cut off: its signer alone writes
+    them. A name may begin with ``*``; then it is the end of one that ``begins_when`` looks at."""
     begins_when: Test = always
     """A further condition for that, where others write such a parameter too."""
     cut: tuple[tuple[str, Callable[[str], bool]], ...] = ()
-    """Parameters that may be the last of the URL, each with a test that tells whether its value (decoded) broke off."""
+    """Parameters that may be the last of the URL, each with a test whether its value (decoded) broke off."""
 
     def holds(self, parts: Parts) -> bool:
         """True when ``parts`` is a URL of this scheme."""
@@ -111,9 +111,13 @@ class Scheme:
     def has_begun(self, parts: Parts) -> bool:
         """True when ``parts``, which is no whole URL of this scheme, can only be the beginning of one."""
         return (
-            any(name in parts.params for name in self.begins if not name.startswith("*"))
-            or any(name.startswith("*") for name in self.begins)
-        ) and (not self.hosts or parts.on_host(*self.hosts)) and self.begins_when(parts)
+            (
+                any(name in parts.params for name in self.begins if not name.startswith("*"))
+                or any(name.startswith("*") for name in self.begins)
+            )
+            and (not self.hosts or parts.on_host(*self.hosts))
+            and self.begins_when(parts)
+        )
 
     def is_cut(self, parts: Parts) -> bool:
         """True when ``parts``, for which this scheme holds, broke off in its last parameter."""
@@ -124,11 +128,17 @@ class Scheme:
             return False
         if parts.text[last.value_start - 1] != "=":  # not even its name is whole
             known = (*self.needs, *self.secret, *self.volatile)
-            return any(isinstance(name, str) and last.name != name.rstrip("*") and name.startswith(last.name) for name in known)
-        return any(name == last.name and broke_off(last.value) for name, broke_off in self.cut)
+            return any(
+                isinstance(name, str) and last.name != name.rstrip("*") and name.startswith(last.name)
+                for name in known
+            )
+        return any(
+            (name == last.name or (name[0] == "*" and last.name.endswith(name[1:]))) and broke_off(last.value)
+            for name, broke_off in self.cut
+        )
 
     def death_of_beginning(self, parts: Parts) -> Death:
-        """When a URL that was cut off dies, by what stands before its last parameter: of that nobody knows the end."""
+        """When a URL that was cut off dies: by what stands before its last parameter, which may not be whole."""
         if self.jwt:
             return self.death(parts)
         text, last = parts.text, parts.last

@@ -118,7 +118,9 @@ PLATFORMS: tuple[Scheme, ...] = (
         begins=("ex", "is"),
         begins_when=both(
             shaped(("ex",), _HEX_8),
-            either(on("discordapp.com", "discordapp.net"), lambda parts: bool({"is", "hm"} & parts.params.keys())),
+            either(
+                on("discordapp.com", "discordapp.net"), lambda parts: bool({"is", "hm"} & parts.params.keys())
+            ),
         ),
         cut=(("hm", short_hex(64)), ("ex", short_hex(8))),
     ),
@@ -130,7 +132,7 @@ PLATFORMS: tuple[Scheme, ...] = (
         expires=hex_epoch("oe"),
         secret=("oh",),
         volatile=("_nc_*", "ccb", "efg", "edm", "se"),
-        begins=("oh", "oe", "_nc_ohc", "_nc_sid", "_nc_cat"),
+        begins=("oh", "oe", "_nc_ohc", "_nc_sid", "_nc_cat", "efg"),
         begins_when=on("fbcdn.net", "cdninstagram.com", "whatsapp.net"),
         cut=(("oe", short_hex(8)),),
     ),
@@ -141,6 +143,8 @@ PLATFORMS: tuple[Scheme, ...] = (
         when=on("fbsbx.com", "facebook.com", "instagram.com", "whatsapp.net", "fbcdn.net"),
         expires=epoch("ext"),
         secret=("hash",),
+        begins=("ext",),
+        begins_when=both(timed("ext"), on("fbsbx.com")),
     ),
     Scheme(
         name="googlevideo",
@@ -311,7 +315,7 @@ PLATFORMS: tuple[Scheme, ...] = (
         expires=_cloudinary,
         secret=("signature",),
         volatile=("expires_at",),
-        begins=("api_key", "signature"),
+        begins=("api_key", "signature", "timestamp"),
         begins_when=on("api.cloudinary.com"),
     ),
     Scheme(
@@ -364,6 +368,7 @@ PLATFORMS: tuple[Scheme, ...] = (
         secret=("signature", "policy"),
         begins=("policy",),
         begins_when=_filestack_has_begun,
+        cut=(("signature", short_hex(64)),),
     ),
     Scheme(
         name="filestack",

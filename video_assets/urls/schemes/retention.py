@@ -115,7 +115,8 @@ RETENTION: tuple[Scheme, ...] = (
         ),
         hosts=("backblazeb2.com", "cdn.creatomate.com"),
         when=lambda parts: (
-            "/creatomate-" in parts.path or (parts.host == "cdn.creatomate.com" and parts.path.startswith("/renders/"))
+            "/creatomate-" in parts.path
+            or (parts.host == "cdn.creatomate.com" and parts.path.startswith("/renders/"))
         ),
         retention=timedelta(days=30),
     ),
@@ -154,8 +155,8 @@ RETENTION: tuple[Scheme, ...] = (
     Scheme(
         name="openai_content",
         source=(
-            "https://developers.openai.com/api/docs/guides/video-generation: content can be fetched, with a key, for"
-            " at most an hour; gateways of the same shape keep its ids"
+            "https://developers.openai.com/api/docs/guides/video-generation: content can be fetched, with a key,"
+            " for at most an hour; gateways of the same shape keep its ids"
         ),
         hosts=("api.openai.com", "api.poe.com"),
         when=in_path(_CONTENT),
