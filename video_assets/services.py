@@ -20,6 +20,7 @@ from video_assets.transfer.download import Downloader, DownloadPolicy
 from video_assets.transfer.kept_files import KeepLimits
 from video_assets.transfer.rescue import Observer, Rescuer
 from video_assets.transfer.verification import Verifier
+from video_assets.urls import host_rules
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Services:
             self.storage,
             self.settings.spool,
             require_playable=self.settings.require_playable,
+            hosts=host_rules(self.settings.deleting_hosts),
         )
 
 

@@ -40,6 +40,14 @@ class Settings(BaseSettings):
         "that a rewrite can be undone. Needed by `legacy run` unless it is told `--no-undo`.",
     )
 
+    deleting_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts of yours or of your providers that delete what they serve, beside the known ones: "
+        "`HOST`, `HOST/PATH` or `HOST/PATH = RETENTION`, such as `media.example.com/renders/ = 7d` "
+        "(`m`, `h`, `d`, `w`; `*` in a path stands for any characters); comma-separated. Whatever looks for "
+        "temporary links knows them: commands, checks, legacy sources, guards, proofs.",
+    )
+
     legacy_config: Path = Field(
         Path("legacy.toml"),
         description="File that describes the legacy sources; `video-assets legacy discover` writes one.",
@@ -181,7 +189,7 @@ class Settings(BaseSettings):
     media_host: str = Field("127.0.0.1", description="Address the media server listens on.")
     media_port: int = Field(3080, ge=0, le=65535, description="Port the media server listens on.")
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "deleting_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         return (

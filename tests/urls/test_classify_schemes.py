@@ -498,6 +498,53 @@ CASES = [
         timedelta(days=2),
     ),
     Case("xai", "https://imgen.x.ai/xai-imgen/xai-tmp-imgen-0b5c.jpeg", (), None),
+    kept(
+        "xai",
+        "https://vidgen.x.ai/xai-vidgen-bucket/xai-video-4482fadb-6cc1-4c3b-9d4e-2f9f8a7b6c5d.mp4",
+        timedelta(hours=24),
+    ),
+    *(
+        kept("kling", url, timedelta(days=30))
+        for url in (
+            "https://s2-def.ap4r.com/bs2/upload-ylab-stunt-sgp/kling/abc.mp4?x-kcdn-pid=112452",
+            "https://h1.inkwai.com/bs2/upload-ylab-stunt/1fa0ac67d8ce6cd55b50d68b967b3a59.png",
+            "https://v2-kling.kechuangai.com/bs2/upload-ylab-stunt/51684e87-output.mp4",
+            "https://p1.a.kwimgs.com/bs2/upload-ylab-stunt/special-effect/output/1/output.mp4",
+        )
+    ),
+    *(
+        Case("runware", url, (), None)
+        for url in (
+            f"https://vm.runware.ai/video/ws/5/vi/{UID}.mp4",
+            f"https://vm.runware.ai/video/os/a14d18/ws/2/vi/{UID}.mp4",
+            f"https://im.runware.ai/image/ii/{UID}.WEBP",
+            f"https://am.runware.ai/audio/ws/0.5/ai/{UID}.mp3",
+        )
+    ),
+    kept("wavespeed", f"https://d1q70pf5vjeyhc.cloudfront.net/predictions/{MD5}/1.mp4", timedelta(days=7)),
+    Case("together", "https://api.together.ai/shrt/DwlaBdSakNRFlBxN", (), None),
+    Case("together", f"https://api.together.ai/imgproxy/{MD5_B64}/format:jpeg/abc", (), None),
+    kept("openai_content", f"https://api.openai.com/v1/videos/video_68d7512d{MD5}/content", timedelta(hours=1)),
+    kept(
+        "openai_content",
+        f"https://gateway.example.com/openai/v1/videos/video_68d7512d{MD5}/content?variant=thumbnail",
+        timedelta(hours=1),
+    ),
+    Case("openrouter_content", "https://openrouter.ai/api/v1/videos/gen-1764-abc/content?index=0", (), None),
+    Case(
+        "minimax",
+        f"https://video-product.cdn.minimax.io/inference_output/video/2026-04-17/{UID}/output.mp4",
+        (),
+        None,
+    ),
+    kept("dashscope", "https://dashscope-result-sh.oss-cn-shanghai.aliyuncs.com/1d/v.mp4", timedelta(hours=24)),
+    kept(
+        "seedance",
+        "https://ark-content-generation-ap-southeast-1.tos-ap-southeast-1.volces.com/seedance/021.mp4",
+        timedelta(hours=24),
+    ),
+    kept("black_forest_labs", "https://delivery-eu1.bfl.ai/results/ab/sample.jpeg", timedelta(minutes=10)),
+    Case("heygen", f"https://files2.heygen.ai/aws_pacific/avatar_tmp/{MD5}/v.mp4", (), None),
     Case("ideogram", f"https://ideogram.ai/api/images/ephemeral/abc.png?exp={T}&sig={SHA256}", (SHA256,)),
     kept(
         "shotstack",

@@ -29,7 +29,7 @@ from sqlmodel import Session, SQLModel
 from video_assets.catalog import legacy  # noqa: F401  (its tables are scanned too)
 from video_assets.catalog.columns import EncryptedText
 from video_assets.catalog.models import Generation, Lease, MediaState
-from video_assets.urls import find, redact
+from video_assets.urls import NO_RULES, HostRules, find, redact
 from video_assets.urls.tokens import find_jwts
 
 ROWS_AT_ONCE = 100
@@ -116,10 +116,13 @@ class _Offence(NamedTuple):
     secret: str
 
 
-def audit_persisted_urls(session: Session, *, generation_id: str | None = None, sample: int = 20) -> Audit:
+def audit_persisted_urls(
+    session: Session, *, generation_id: str | None = None, sample: int = 20, hosts: HostRules = NO_RULES
+) -> Audit:
     """Scan every text and JSON column of every table for temporary URLs and tokens.
 
-    ``generation_id`` limits the scan to the rows of one generation, in all tables. Memory is bounded: rows are
+    ``generation_id`` limits the scan to the rows of one generation, in all tables. ``hosts`` are the user's own
+    rules about hosts that delete. Memory is bounded: rows are
     streamed, and at most ``sample`` violations with and ``sample`` without a JWT are kept.
     """
     rows = 0
@@ -141,7 +144,7 @@ def audit_persisted_urls(session: Session, *, generation_id: str | None = None, 
                     continue
                 place = f"{table.name}.{column.name}"
                 values[place] += 1
-                for offence in _offences(table.name, column.name, value, row):
+                for offence in _offences(table.name, column.name, value, row, hosts):
                     by_column[place] += 1
                     jwts += offence.carries_jwt
                     if len(kept[offence.carries_jwt]) < sample:
@@ -166,12 +169,12 @@ def _stored_rows(
         yield row._mapping
 
 
-def _offences(table: str, column: str, value: str, row: RowMapping) -> Iterator[_Offence]:
+def _offences(table: str, column: str, value: str, row: RowMapping, hosts: HostRules) -> Iterator[_Offence]:
     if (table, column) in ENCRYPTED and EncryptedText.is_token(value):
         if row["state"] not in KEEPS_LINK:
             yield _Offence("", "encrypted", False, "an encrypted temporary URL that should have been erased")
         return
-    findings = find(value)
+    findings = find(value, hosts=hosts)
     for finding in findings:
         found = finding.classification
         if found.is_temporary and not found.secrets and (table, column) in PROVENANCE:

@@ -20,6 +20,7 @@ from video_assets.providers import get_provider
 from video_assets.settings import get_settings
 from video_assets.storage import open_storage
 from video_assets.transfer.verification import CheckOutcome, Verifier
+from video_assets.urls import host_rules
 
 GenerationId = Annotated[str, typer.Argument(metavar="ID")]
 
@@ -117,7 +118,11 @@ def verify(
     if chosen:
         require_known(catalog, chosen)
     verifier = Verifier(
-        catalog, open_storage(settings), settings.spool, require_playable=settings.require_playable
+        catalog,
+        open_storage(settings),
+        settings.spool,
+        require_playable=settings.require_playable,
+        hosts=host_rules(settings.deleting_hosts),
     )
     ids = _completed(catalog, owner) if everything else iter(chosen)
     results = ((generation_id, verifier.verify(generation_id)) for generation_id in ids)

@@ -14,7 +14,7 @@ from video_assets.generations.control import NotPossible
 from video_assets.generations.intake import RequestInvalid
 from video_assets.providers.base import Misconfigured, ProviderError, RequestRefused
 from video_assets.storage import InvalidKey, InvalidTemplate, StorageFailed
-from video_assets.urls import redact
+from video_assets.urls import InvalidHostRule, redact
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Typer's base class of everything wrong with a command line; Typer does not export it by name."""
@@ -73,7 +73,12 @@ def _code(exc: BaseException) -> ExitCode | None:
         case ProviderError():
             return ExitCode.UNAVAILABLE
         case (
-            GenerationNotFound() | RequestInvalid() | CatalogError() | InvalidKey() | InvalidTemplate()
+            GenerationNotFound()
+            | RequestInvalid()
+            | CatalogError()
+            | InvalidKey()
+            | InvalidTemplate()
+            | InvalidHostRule()
         ) | ValidationError():
             return ExitCode.BAD_INPUT
         case OSError() if exc.errno in (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.EADDRINUSE):

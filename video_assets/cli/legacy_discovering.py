@@ -26,6 +26,8 @@ from video_assets.legacy.errors import SourceError
 from video_assets.legacy.folders import FolderLook, discover_folder
 from video_assets.legacy.proposing import fixed_lines, propose, propose_folder
 from video_assets.legacy.report_forms import left_alone_lines
+from video_assets.settings import get_settings
+from video_assets.urls import host_rules
 
 
 def mount(app: typer.Typer) -> None:
@@ -58,6 +60,7 @@ def discover_command(
     if write is not None and write.exists():
         raise CommandFailed(f"{write} exists already; choose another file or remove it first.")
     try:
+        hosts = host_rules(get_settings().deleting_hosts)
         url = resolve_url(address, source=name)
         if "://" not in url:
             if not Path(url).expanduser().is_dir():
@@ -68,9 +71,9 @@ def discover_command(
                     "postgresql+psycopg2://user@host/name or sqlite:////folder/file.db",
                     ExitCode.UNAVAILABLE,
                 )
-            _show_folder(discover_folder(Path(url).expanduser()), name, write, as_json=as_json)
+            _show_folder(discover_folder(Path(url).expanduser(), hosts=hosts), name, write, as_json=as_json)
             return
-        found = discover(url, exact=exact, sample=sample, name=name)
+        found = discover(url, exact=exact, sample=sample, name=name, hosts=hosts)
     except SourceError as exc:
         raise Stop(exc) from None
     if as_json:

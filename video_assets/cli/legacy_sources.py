@@ -12,6 +12,7 @@ from video_assets.cli.failures import CommandFailed, ExitCode
 from video_assets.legacy import reading_config as configuration
 from video_assets.legacy.config import Source
 from video_assets.legacy.errors import ConfigurationInvalid, SourceError, SourceUnavailable
+from video_assets.settings import get_settings
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file of the legacy sources.")
@@ -32,6 +33,7 @@ class Stop(CommandFailed):
 def load(config: Path, names: Iterable[str] | None) -> list[Source]:
     """The chosen sources of a configuration file."""
     try:
-        return configuration.choose(configuration.load_sources(config), list(names or ()))
+        sources = configuration.load_sources(config, deleting_hosts=get_settings().deleting_hosts)
+        return configuration.choose(sources, list(names or ()))
     except ConfigurationInvalid as exc:
         raise Stop(exc) from None

@@ -12,7 +12,7 @@ from video_assets.reasons import RETRY_POLICIES, Reason
 from video_assets.settings import Settings
 from video_assets.storage import DurableStorage, StorageFailed, open_storage
 from video_assets.transfer.verification import Verifier
-from video_assets.urls import classify
+from video_assets.urls import HostRules, classify, host_rules
 
 
 def check_generation(settings: Settings, generation_id: str) -> Iterator[Line]:
@@ -30,8 +30,9 @@ def check_generation(settings: Settings, generation_id: str) -> Iterator[Line]:
     except StorageFailed as exc:
         yield Line("storage", "failed", str(exc), "Run `video-assets storage check`.")
         return
-    yield from _files(view, storage)
-    verifier = Verifier(catalog, storage, settings.spool, require_playable=settings.require_playable)
+    hosts = host_rules(settings.deleting_hosts)
+    yield from _files(view, storage, hosts)
+    verifier = Verifier(catalog, storage, settings.spool, require_playable=settings.require_playable, hosts=hosts)
     for outcome in verifier.verify(generation_id):
         yield Line(
             outcome.name.replace("_", " "),
@@ -112,10 +113,10 @@ def _outputs(view: GenerationView) -> Iterator[Line]:
             yield Line(name, "warning", told, f"`video-assets retry {view.generation.id}` tries at once.")
 
 
-def _files(view: GenerationView, storage: DurableStorage) -> Iterator[Line]:
+def _files(view: GenerationView, storage: DurableStorage, hosts: HostRules) -> Iterator[Line]:
     for file in view.videos:
         url = file.file_url or ""
-        if not url or not classify(url).is_persistable:
+        if not url or not classify(url, hosts=hosts).is_persistable:
             yield Line(
                 "address",
                 "failed",

@@ -37,6 +37,7 @@ from video_assets.legacy.proof_html import coverage_sentence, place_line, proof_
 from video_assets.legacy.scan_results import CLASSES
 from video_assets.legacy.signing import SigningKeyUnusable, key_fingerprint, load_signing_key
 from video_assets.settings import Settings, get_settings
+from video_assets.urls import host_rules
 
 app = typer.Typer(
     help="Prove that no temporary URL is left: every row, the catalog, and what Dagster keeps.",
@@ -91,12 +92,16 @@ def proof(
     raise typer.Exit(ExitCode.OK if document["verdict"]["accounted"] else ExitCode.NEGATIVE)
 
 
+def _sources(config: Path) -> dict[str, Source]:
+    return configuration.load_sources(config, deleting_hosts=get_settings().deleting_hosts)
+
+
 def _chosen(config: Path, names: Sequence[str] | None) -> list[Source]:
     try:
         if not config.exists() and not names:
             note(f"There is no {config}: the proof covers the catalog and Dagster's storage.")
             return []
-        return configuration.choose(configuration.load_sources(config), list(names or ()))
+        return configuration.choose(_sources(config), list(names or ()))
     except SourceError as exc:
         raise Stop(exc) from None
 
@@ -121,6 +126,7 @@ def prove(
             scratch=settings.spool,
             stores=scan_dagster(settings),
             leaves=leaves,
+            hosts=host_rules(settings.deleting_hosts),
             on_progress=progress,
         )
     except SourceError as exc:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from video_assets.cli.failures import CommandFailed
-from video_assets.urls import moments
+from video_assets.urls import NO_RULES, HostRules, moments
 from video_assets.urls.documents.encodings import decode_bytes
 from video_assets.urls.find import Finding, find
 
@@ -131,7 +131,9 @@ def second_text(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
-def places(stream: BinaryIO, source: str, *, whole: int = WHOLE_DOCUMENT) -> Iterator[Place]:
+def places(
+    stream: BinaryIO, source: str, *, whole: int = WHOLE_DOCUMENT, hosts: HostRules = NO_RULES
+) -> Iterator[Place]:
     """Every finding of a stream of any length. Up to ``whole`` characters it is one document.
 
     A longer one is read in pieces that end where no URL can go on; its findings have lines but no pointers.
@@ -145,12 +147,12 @@ def places(stream: BinaryIO, source: str, *, whole: int = WHOLE_DOCUMENT) -> Ite
     text = reader.read(whole)
     more = reader.read(whole)
     if not more:
-        yield from _numbered(text, find(text), source, 1)[0]
+        yield from _numbered(text, find(text, hosts=hosts), source, 1)[0]
         return
     line = 1
     while more:
         cut = _cut(text)
-        findings = find(text[:cut])
+        findings = find(text[:cut], hosts=hosts)
         if cut == len(text):  # nothing separates: what begins in the overlap is read again with the next piece
             cut = max(len(text) - _OVERLAP, 0)
             findings = [finding for finding in findings if finding.start < cut]
@@ -158,7 +160,7 @@ def places(stream: BinaryIO, source: str, *, whole: int = WHOLE_DOCUMENT) -> Ite
         found, line = _numbered(text[:cut], findings, source, line)
         yield from found
         text, more = text[cut:] + more, reader.read(whole)
-    yield from _numbered(text, find(text), source, line)[0]
+    yield from _numbered(text, find(text, hosts=hosts), source, line)[0]
 
 
 def _errors(encoding: str) -> str:

@@ -40,7 +40,7 @@ from video_assets.cli.url_streams import (
 from video_assets.reasons import RETRY_POLICIES, Side
 from video_assets.settings import get_settings
 from video_assets.transfer.download import Download, Downloader, DownloadFailed, DownloadPolicy
-from video_assets.urls import redact
+from video_assets.urls import HostRules, host_rules, redact
 from video_assets.urls.classification import Bound, Classification
 from video_assets.urls.classify import classify
 from video_assets.urls.find import Finding, find
@@ -79,11 +79,13 @@ def classify_urls(
       pbpaste | video-assets urls classify
       video-assets urls classify --jsonl rows.jsonl > answers.jsonl
 
-    With --jsonl: {"id","url","created_at"?} gives {"id","kind","scheme","expires_at","carries_jwt","redacted"}.
+    With --jsonl: {"id","url","created_at"?} gives {"id","kind","scheme","expires_at","carries_jwt",
+    "truncated","redacted"}.
     """
     if jsonl:
         _end(*_classify_lines(urls or ["-"], as_json))
-    classified = [(url, classify(url)) for url in _given(urls)]
+    hosts = _told()
+    classified = [(url, classify(url, hosts=hosts)) for url in _given(urls)]
     if as_json:
         print_json([{**_facts(answer), "redacted": redact(url)} for url, answer in classified])
     else:
@@ -115,7 +117,8 @@ def find_urls(
       video-assets urls find --jsonl rows.jsonl > findings.jsonl
 
     With --jsonl: {"id","content","content_type"?,"created_at"?} gives {"id","findings":[{"url","pointer","kind",
-    "scheme","expires_at"}]}. Those URLs are whole and unescaped: treat that output as a secret. `pointer` is null
+    "scheme","expires_at","truncated"}]}. Those URLs are unescaped and hide nothing: treat that
+    output as a secret. `pointer` is null
     outside JSON. For JSON inside JSON it joins the pointers of the layers. Of a URL that is a key it names the
     object; --json says which are keys.
     """
@@ -149,6 +152,8 @@ def fetch(
         raise CommandFailed("Standard input held no URL.")
     if not output.parent.is_dir():
         raise CommandFailed(f"The folder {output.parent} does not exist.")
+    if classify(url).truncated:
+        raise CommandFailed("This link was cut off and opens nothing: ask the provider for a fresh one.")
     policy = DownloadPolicy.from_settings(get_settings())
     try:
         with (
@@ -201,18 +206,25 @@ def _facts(answer: Classification) -> dict[str, Any]:
         "scheme": answer.scheme,
         "expires_at": second_text(answer.expires_at),
         "carries_jwt": answer.carries_jwt,
+        "truncated": answer.truncated,
     }
+
+
+def _told() -> HostRules:
+    """The user's own rules about hosts that delete."""
+    return host_rules(get_settings().deleting_hosts)
 
 
 def _classify_lines(sources: list[str], as_json: bool) -> tuple[bool, bool]:
     """``classify --jsonl``: whether something was not permanent, and whether every line was good."""
     _one_format(as_json)
+    hosts = _told()
     found = False
 
     def answer(value: dict[str, Any]) -> dict[str, Any]:
         nonlocal found
         url = text_of(value, "url")
-        classification = classify(url, created_at=moment_of(value, "created_at"))
+        classification = classify(url, created_at=moment_of(value, "created_at"), hosts=hosts)
         found |= not classification.is_persistable
         return {"id": value.get("id"), **_facts(classification), "redacted": redact(url)}
 
@@ -226,6 +238,7 @@ def _classify_lines(sources: list[str], as_json: bool) -> tuple[bool, bool]:
 def _find_lines(sources: list[str], as_json: bool) -> tuple[bool, bool]:
     """``find --jsonl``: whether something was found, and whether every line was good."""
     _one_format(as_json)
+    hosts = _told()
     found = False
 
     def answer(value: dict[str, Any]) -> dict[str, Any]:
@@ -233,7 +246,9 @@ def _find_lines(sources: list[str], as_json: bool) -> tuple[bool, bool]:
         content_type = value.get("content_type")
         if content_type is not None and not isinstance(content_type, str):
             raise BadLine('has a "content_type" that is not a string', value.get("id"))
-        findings = find(text_of(value, "content"), content_type, created_at=moment_of(value, "created_at"))
+        findings = find(
+            text_of(value, "content"), content_type, created_at=moment_of(value, "created_at"), hosts=hosts
+        )
         found |= bool(findings)
         return {
             "id": value.get("id"),
@@ -255,6 +270,7 @@ def _finding_object(finding: Finding) -> dict[str, Any]:
         "kind": finding.classification.kind.value,
         "scheme": finding.classification.scheme,
         "expires_at": second_text(finding.classification.expires_at),
+        "truncated": finding.classification.truncated,
     }
 
 
@@ -264,9 +280,10 @@ def _one_format(as_json: bool) -> None:
 
 
 def _all_places(files: list[str]) -> Iterator[Place]:
+    hosts = _told()
     for source in files:
         with opened(source) as stream:
-            yield from places(stream, source)
+            yield from places(stream, source, hosts=hosts)
 
 
 def _place(place: Place) -> str:
@@ -289,6 +306,8 @@ def _dies(answer: Classification) -> str:
         return "never"
     if not answer.is_temporary:
         return "never, but holds a credential"
+    if answer.truncated:
+        return "cut off: it opens nothing"
     if answer.expires_at is None:
         return "unknown"
     sooner = {Bound.UPPER: " or sooner", Bound.LOWER: " or later", Bound.CERTAIN: ""}[answer.bound]

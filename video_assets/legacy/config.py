@@ -7,6 +7,7 @@ Passwords never stand in the file: ``url = "env:NAME"`` takes the whole address 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from video_assets.legacy.addresses import resolve_url
+from video_assets.urls import HostRules, host_rules
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -138,6 +140,13 @@ class Table(_Part):
     to whom it belongs. Storage keys do without it, because rows of several owners may name the same file."""
     jobs: tuple[Job, ...] = Field(default=(), alias="job")
     exceptions: tuple[Except, ...] = Field(default=(), alias="except")
+    deleting_hosts: tuple[str, ...] = Field(default=(), exclude=True)
+    """Those of the source, which hands them on."""
+
+    @property
+    def host_rules(self) -> HostRules:
+        """The user's rules about hosts that delete."""
+        return host_rules(self.deleting_hosts)
 
     @field_validator("columns")
     @classmethod
@@ -223,6 +232,9 @@ class Source(_Part):
     replica_url: str | None = Field(default=None, repr=False)
     """Read from here instead; rewriting still goes to ``url``."""
     preset: str | None = None
+    deleting_hosts: tuple[str, ...] = ()
+    """Hosts that delete what they serve, beside the known ones: ``HOST``, ``HOST/PATH`` or
+    ``HOST/PATH = RETENTION``, such as ``media.example.com/renders/ = 7d`` (``m``, ``h``, ``d``, ``w``)."""
     tables: tuple[Table, ...] = Field(default=(), alias="table")
     folder: Folder = Folder()
     reading: Reading = Reading()
@@ -249,6 +261,26 @@ class Source(_Part):
         if len(set(names)) != len(names):
             raise ValueError("a table is named twice")
         return self
+
+    @model_validator(mode="after")
+    def _hands_rules_on(self) -> Self:
+        host_rules(self.deleting_hosts)
+        if any(table.deleting_hosts != self.deleting_hosts for table in self.tables):
+            tables = (table.model_copy(update={"deleting_hosts": self.deleting_hosts}) for table in self.tables)
+            object.__setattr__(self, "tables", tuple(tables))
+        return self
+
+    @property
+    def host_rules(self) -> HostRules:
+        """The user's rules about hosts that delete."""
+        return host_rules(self.deleting_hosts)
+
+    def knowing(self, hosts: Iterable[str]) -> Source:
+        """This source with more rules about hosts that delete. Raises ValueError for one that is none."""
+        told = tuple(dict.fromkeys((*self.deleting_hosts, *hosts)))
+        host_rules(told)
+        tables = tuple(table.model_copy(update={"deleting_hosts": told}) for table in self.tables)
+        return self.model_copy(update={"deleting_hosts": told, "tables": tables})
 
     def table(self, name: str) -> Table:
         """The table called ``name``. Raises KeyError."""

@@ -25,7 +25,7 @@ from video_assets.legacy.places import generalised, kept_pointer
 from video_assets.legacy.relations import Holds, Relation, Role, relations_of
 from video_assets.legacy.scanning import host_of
 from video_assets.legacy.tables import head_of, is_shown, moment_of, plain_type
-from video_assets.urls import find
+from video_assets.urls import NO_RULES, HostRules, find
 
 DYING = timedelta(hours=24)
 """A link that dies within this time is called dying."""
@@ -171,6 +171,7 @@ def discover(
     name: str = "source",
     reading: Reading | None = None,
     now: datetime | None = None,
+    hosts: HostRules = NO_RULES,
     on_progress: Progress | None = None,
 ) -> Discovery:
     """Look through every text, JSON and BLOB column of a database.
@@ -186,7 +187,7 @@ def discover(
                 found.left_alone.append(relation)
                 if relation.role not in _LOOKED_INTO:
                     continue
-            look = _Look(database, found, relation)
+            look = _Look(database, found, relation, hosts)
             try:
                 look.prepare()
                 look.read(exact=exact, sample=sample, on_progress=on_progress)
@@ -205,7 +206,8 @@ _LOOKED_INTO = (Role.HISTORY, Role.TOOL)
 class _Look:
     """One table while it is looked through."""
 
-    def __init__(self, database: SourceDatabase, found: Discovery, relation: Relation) -> None:
+    def __init__(self, database: SourceDatabase, found: Discovery, relation: Relation, hosts: HostRules) -> None:
+        self.hosts = hosts
         self.database = database
         self.found = found
         self.plain_name, self.schema = relation.table, relation.schema
@@ -344,7 +346,7 @@ class _Look:
             blob.texts += 1
             return
         content = None if looked.form is Form.TEXT else looked.content
-        if content is not None and find(content, created_at=created):
+        if content is not None and find(content, created_at=created, hosts=self.hosts):
             blob.fixed[looked.kind] = blob.fixed.get(looked.kind, 0) + 1
         blob.count += 1
         blob.bytes += size
@@ -353,7 +355,7 @@ class _Look:
 
     def _text(self, name: str, value: str | bytes, created: datetime | None) -> bool:
         """Count the URLs of one text; whether there are any."""
-        found = find(value, created_at=created)
+        found = find(value, created_at=created, hosts=self.hosts)
         for finding in found:
             pointer = generalised(kept_pointer(finding.pointer))
             host = host_of(finding.url) or "?"

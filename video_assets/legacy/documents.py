@@ -34,6 +34,7 @@ class FolderDocuments:
 
     def __init__(self, source: Source) -> None:
         self.source = source.name
+        self._hosts = source.host_rules
         self._folder = source.path()
 
     def plan(self, work: RowWork) -> PlannedRow:
@@ -45,7 +46,7 @@ class FolderDocuments:
             return PlannedRow(work, RowEdit(missing=work.all_places), is_gone=True)
         edit = RowEdit()
         places = work.places.get(DOCUMENT_COLUMN, [])
-        edited = edit_value(content, places, work.excepted.get(DOCUMENT_COLUMN, ()), ())
+        edited = edit_value(content, places, work.excepted.get(DOCUMENT_COLUMN, ()), (), self._hosts)
         edit.missing += edited.missing
         if edited.done:
             edit.done[DOCUMENT_COLUMN] = list(edited.done)

@@ -16,7 +16,7 @@ from video_assets.legacy.places import kept_pointer, matches
 from video_assets.legacy.scanning import digest
 from video_assets.legacy.siblings import Sibling, set_siblings
 from video_assets.legacy.values import RowAccess, Value
-from video_assets.urls import Finding, find, replace
+from video_assets.urls import NO_RULES, Finding, HostRules, find, replace
 from video_assets.urls.documents.encodings import decode_bytes
 
 
@@ -75,7 +75,11 @@ class EditedValue:
 
 
 def edit_value(
-    value: Value, places: Sequence[Place], excepted: Collection[tuple[str, str]], related: Sequence[Related]
+    value: Value,
+    places: Sequence[Place],
+    excepted: Collection[tuple[str, str]],
+    related: Sequence[Related],
+    hosts: HostRules = NO_RULES,
 ) -> EditedValue:
     """Put durable URLs in the place of temporary ones; every other byte of the value stays.
 
@@ -87,7 +91,7 @@ def edit_value(
     wanted = {place.url_digest: place.durable for place in places}
     chosen: list[tuple[Finding, Durable]] = []
     seen: set[str] = set()
-    for found in find(content):
+    for found in find(content, hosts=hosts):
         name = digest(found.url)
         durable = wanted.get(name)
         if durable is None or (kept_pointer(found.pointer), name) in excepted:
@@ -101,11 +105,11 @@ def edit_value(
     pairs = [(found, durable.url) for found, durable in chosen]
     new: str | bytes
     if isinstance(content, bytes):
-        decoded = decode_bytes(replaced := replace(content, pairs))
+        decoded = decode_bytes(replaced := replace(content, pairs, hosts=hosts))
         told = _with_siblings(decoded.text, chosen, related)
         new = replaced if told == decoded.text else decoded.whole(told)
     else:
-        new = _with_siblings(replace(content, pairs), chosen, related)
+        new = _with_siblings(replace(content, pairs, hosts=hosts), chosen, related)
     copies = tuple((kept_pointer(found.pointer), durable) for found, durable in chosen)
     return EditedValue(Value(value.kind, new), done, missing, copies)
 
@@ -166,16 +170,17 @@ def edit_row(
 ) -> RowEdit:
     """The change of one row, given its values and its places per column."""
     edit = RowEdit()
+    hosts = access.shape.config.host_rules
     for name, of_column in places.items():
         if name in access.generated:
-            _sort_generated(edit, values[name], of_column)
+            _sort_generated(edit, values[name], of_column, hosts)
             continue
         content = values[name].data
         if isinstance(content, bytes) and not is_text(content):
             edit.missing += of_column  # it was text when it was found
             continue
         column = access.shape.config.column(name)
-        edited = edit_value(values[name], of_column, excepted.get(name, ()), column.related)
+        edited = edit_value(values[name], of_column, excepted.get(name, ()), column.related, hosts)
         for place in edited.missing:
             # A replica that lags shows the old URL after it was replaced; the row itself knows better.
             (edit.followed if stands_in(values[name], place.durable.url) else edit.missing).append(place)
@@ -189,8 +194,9 @@ def edit_row(
     return edit
 
 
-def _sort_generated(edit: RowEdit, value: Value, places: Sequence[Place]) -> None:
-    there = {digest(found.url) for found in find(value.data)} if isinstance(value.data, str) else set()
+def _sort_generated(edit: RowEdit, value: Value, places: Sequence[Place], hosts: HostRules) -> None:
+    text = value.data if isinstance(value.data, str) else ""
+    there = {digest(found.url) for found in find(text, hosts=hosts)}
     for place in places:
         if place.url_digest in there:
             edit.generated.append(place)

@@ -248,6 +248,11 @@ class _LegacyCargo:
             fresh = fresh_link(wanted, self._tools.get_provider)
         except TaskUnknown as exc:
             raise self._unknown(exc) from None
+        except LinkGone as exc:
+            if self.row.temporary_url is not None:
+                raise
+            why = f"the link was cut off where it is stored, so it opens nothing; {exc}"
+            raise LinkGone(why, data_gone=exc.data_gone) from None
         self._needs_provider_key = fresh.needs_provider_key
         self._tools.answered[wanted.provider or ""] = utc_now()
         with self._tools.catalog.write() as session:

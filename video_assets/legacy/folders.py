@@ -27,7 +27,7 @@ from video_assets.legacy.scanning import (
     host_of,
     kind_of_name,
 )
-from video_assets.urls import find, redact
+from video_assets.urls import NO_RULES, HostRules, find, redact
 
 MEDIA_TABLE = "(files)"
 """Findings that are files themselves have this table name; their row key is ``[relative path]``."""
@@ -58,7 +58,7 @@ class FolderLook:
     """Documents that were too large or could not be read."""
 
 
-def discover_folder(path: Path, *, now: datetime | None = None) -> FolderLook:
+def discover_folder(path: Path, *, now: datetime | None = None, hosts: HostRules = NO_RULES) -> FolderLook:
     """Look through a folder. Raises SourceUnavailable when it is none."""
     look = FolderLook(path)
     moment = now or utc_now()
@@ -74,7 +74,7 @@ def discover_folder(path: Path, *, now: datetime | None = None) -> FolderLook:
         elif suffix in _DOCUMENTS:
             content = _content(file, look.left_out)
             written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            for finding in find(content, created_at=written):
+            for finding in find(content, created_at=written, hosts=hosts):
                 key = (
                     suffix,
                     generalised(kept_pointer(finding.pointer)),
@@ -110,7 +110,12 @@ def search_files(source: Source, files: Sequence[Path]) -> Seen:
     seen = Seen()
     documents = Search(
         source.name,
-        Table(name=DOCUMENT_TABLE, columns=(Column(name=DOCUMENT_COLUMN),), created_at="created_at"),
+        Table(
+            name=DOCUMENT_TABLE,
+            columns=(Column(name=DOCUMENT_COLUMN),),
+            created_at="created_at",
+            deleting_hosts=source.deleting_hosts,
+        ),
         ("path", DOCUMENT_COLUMN, "created_at"),
         1,
         all_bytes=True,

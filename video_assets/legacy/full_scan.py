@@ -207,7 +207,7 @@ class _TableReader:
         tokens = find_jwts(text)
         if not tokens:
             return
-        found = find(text)
+        found = find(text, hosts=self.search.table.host_rules)
         for token in tokens:
             if not any(each.start <= token.start < each.end for each in found):
                 shown = redact(text[token.start : token.end])

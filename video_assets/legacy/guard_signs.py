@@ -13,7 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
+from video_assets.urls import HostRules
 from video_assets.urls.classification import Kind
+from video_assets.urls.host_rules import SCHEME
 from video_assets.urls.schemes import SCHEMES
 from video_assets.urls.schemes.model import Scheme
 
@@ -283,12 +285,69 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
     "dropbox_temporary": ((("dropboxusercontent.com/cd/", "dropboxusercontent.com/apitl/"),),),
     "telegram_file": ((("//api.telegram.org/file/bot" + _digits(5) + "*:" + _name(20),),),),
     "oauth_implicit": (((_param("access_token", _name(8)),), (_param("expires_in", "[0-9]"),)),),
-    "replicate": ((("//replicate.delivery/" + _ONE, "//*.replicate.delivery/" + _ONE),),),
-    "kie": ((("//tempfile*.aiquickdraw.com/",),),),
-    "kie_upload": ((("//tempfile*.redpandaai.co/",),),),
-    "kling": ((("//klingai.com/bs2/", "//*.klingai.com/bs2/"),),),
+    # Output stands below one plain word; the site's own pictures below words joined by underscores.
+    "replicate": (
+        (
+            tuple(
+                f"//{before}replicate.delivery/{word}{end}"
+                for before in ("", "*.")
+                for word in (_many("0-9a-z", length) for length in range(1, 13))
+                for end in ("/", "[.-]")
+            ),
+            tuple(
+                f"//{before}replicate.delivery/"
+                for before in ("", *(f"{_many('0-9a-z', n)}." for n in range(1, 7)))
+            ),
+        ),
+    ),
+    "kie": ((("//tempfile*.aiquickdraw.com/" + _ONE,),),),
+    "kie_upload": ((("//tempfile*.redpandaai.co/" + _ONE,),),),
+    "kling": (
+        (
+            (
+                *(
+                    f"{before}{host}/bs2/{_ONE}"
+                    for host in ("klingai.com", "ap4r.com", "inkwai.com", "kechuangai.com")
+                    for before in ("//", "//*.")
+                ),
+                "kwimgs.com/bs2/upload-ylab",
+            ),
+        ),
+    ),
+    "runware": (
+        (
+            tuple(
+                f"//{kind}m.runware.ai/{folder}/{_ONE}"
+                for kind in ("i", "v", "a", "m")
+                for folder in ("image", "video", "audio", "model", "3d")
+            ),
+        ),
+    ),
+    "wavespeed": (((".cloudfront.net/predictions/" + _hex(32) + "/[0-9]",),),),
+    "together": (
+        (
+            tuple(
+                f"//api.together.{end}/{folder}/{_ONE}"
+                for end in ("ai", "xyz")
+                for folder in ("shrt", "imgproxy")
+            ),
+        ),
+    ),
+    "openai_content": (
+        (
+            (
+                "//api.openai.com/v[0-9]/videos/*/content",
+                "//api.poe.com/v[0-9]/videos/*/content",
+                "/videos/video_" + _hex(16) + "*/content",
+            ),
+        ),
+    ),
+    "openrouter_content": ((("//openrouter.ai/api/v1/videos/*/content",),),),
+    "minimax": (
+        (("cdn.minimax.io/inference_output/" + _ONE, "//filecdn.minimax.chat/inference_output/" + _ONE),),
+    ),
     "google_veo": ((("//generativelanguage.googleapis.com/*files/",),),),
-    "xai": ((("//imgen.x.ai/*xai-tmp",),),),
+    "xai": ((("//imgen.x.ai/*xai-tmp", "//imgen.x.ai/xai-imgen/" + _ONE, "//vidgen.x.ai/" + _ONE),),),
     "ideogram": ((("ideogram.ai/api/images/ephemeral/",),),),
     "shotstack": ((("//shotstack-api-*.amazonaws.com/", ".amazonaws.com/shotstack-api-"),),),
     "creatomate": ((("backblazeb2.com/*creatomate-", "//cdn.creatomate.com/renders/"),),),
@@ -302,6 +361,10 @@ NOT_GUARDED = {
     "userinfo": "a password before an @ does not die; the scan finds it",
     "telegram_bot": "a key without an end; the scan finds it",
     "webhook": "a secret address without an end; the scan finds it",
+    "dashscope": "a redacted link looks like one that lost its query; the scan tells them apart",
+    "seedance": "a redacted link looks like one that lost its query; the scan tells them apart",
+    "black_forest_labs": "a redacted link looks like one that lost its query; the scan tells them apart",
+    "heygen": "a redacted link looks like one that lost its query; the scan tells them apart",
     "azure_functions": "a key without an end; the scan finds it",
     "azure_logic_apps": "a signature without an end; the scan finds it",
 }
@@ -337,6 +400,24 @@ def all_signs() -> tuple[Sign, ...]:
 
 
 SIGNS = all_signs()
+
+
+def signs_of(hosts: HostRules) -> tuple[Sign, ...]:
+    """One sign for every host that a user knows to delete."""
+    return tuple(
+        Sign(
+            SCHEME,
+            (
+                tuple(
+                    f"{before}{rule.host}{port}{rule.path.lower()}{'' if rule.path.rstrip('*') != '/' else _ONE}"
+                    for before in ("//", "//*.")
+                    for port in ("", ":[0-9]*")
+                ),
+            ),
+        )
+        for rule in hosts.rules
+    )
+
 
 ESCAPES = (
     ("%25", "%"),

@@ -43,6 +43,7 @@ from video_assets.legacy.recording import (
     settle_finding_states,
 )
 from video_assets.legacy.relations import relations_of
+from video_assets.legacy.scanning import rules_digest
 from video_assets.legacy.tables import TableShape, look_at, moment_of
 
 LEASE = timedelta(minutes=5)
@@ -338,16 +339,17 @@ class _TableRun:
         """The table's cursor, moved to a new pass when the last one is complete."""
         cursors = dict(row.cursor)
         cursor = cursors.get(self.shape.name)
-        now = utc_now()
+        now, rules = utc_now(), rules_digest(self.shape.config.host_rules)
         if cursor is None:
             cursor = {"pass": 1, "after": None, "since": None, "newest": None, "done": False, "rows": 0}
-            cursor |= {"began": now.isoformat(), "all_began": now.isoformat()}
+            cursor |= {"began": now.isoformat(), "all_began": now.isoformat(), "rules": rules}
         elif cursor["done"]:
             since = None
             changed = self.shape.config.changed_at is not None and not self.full
             # A cursor of an older version tells no times: then everything is read.
             all_began = datetime.fromisoformat(cursor.get("all_began", "1970-01-01T00:00:00+00:00"))
-            if changed and now - all_began < READ_ALL_EVERY:
+            same_rules = cursor.get("rules") == rules
+            if changed and same_rules and now - all_began < READ_ALL_EVERY:
                 since = _with_overlap(cursor["newest"], datetime.fromisoformat(cursor["began"]))
             cursor = {
                 "pass": cursor["pass"] + 1,
@@ -358,6 +360,7 @@ class _TableRun:
                 "rows": 0,
                 "began": now.isoformat(),
                 "all_began": now.isoformat() if since is None else cursor["all_began"],
+                "rules": rules,
             }
         cursors[self.shape.name] = cursor
         row.cursor = cursors

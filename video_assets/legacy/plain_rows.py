@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from video_assets.urls import NO_RULES, HostRules
 from video_assets.urls.second_look import (
     PLAIN_IN_QUOTES,
     all_plain_paths,
@@ -33,16 +34,16 @@ _HEX_HTTP = "68747470"
 """``http`` in hexadecimal: the one thing that digits alone can tell."""
 
 
-def not_plain(values: Sequence[object]) -> Iterator[int]:
+def not_plain(values: Sequence[object], hosts: HostRules = NO_RULES) -> Iterator[int]:
     """The places of the values that have to be searched, in order. NULL is not among them."""
     for start in range(0, len(values), _TOGETHER):
         some = values[start : start + _TOGETHER]
-        for place, (value, plain) in enumerate(zip(some, _are_plain(some), strict=True), start):
+        for place, (value, plain) in enumerate(zip(some, _are_plain(some, hosts), strict=True), start):
             if not plain and value is not None:
                 yield place
 
 
-def _are_plain(values: Sequence[object]) -> list[bool]:
+def _are_plain(values: Sequence[object], hosts: HostRules) -> list[bool]:
     """Whether ``find`` certainly finds nothing in each of the values. False says nothing."""
     # A text that ends with a bracket does not reach over into the separator.
     texts = [
@@ -55,7 +56,7 @@ def _are_plain(values: Sequence[object]) -> list[bool]:
         return [False] * len(texts)
     are_alike = len(set(_outlines(texts[:_SAMPLE]))) <= _SAMPLE // 2
     # Of each text, how many of its double slashes belong to URLs that are plain.
-    known = _plain_if_alike(texts) if are_alike else _plain_together(texts)
+    known = _plain_if_alike(texts, hosts) if are_alike else _plain_together(texts, hosts)
     return [
         count > 0
         # No other URL stands anywhere.
@@ -66,15 +67,15 @@ def _are_plain(values: Sequence[object]) -> list[bool]:
     ]
 
 
-def _plain_if_alike(texts: Sequence[str]) -> list[int]:
+def _plain_if_alike(texts: Sequence[str], hosts: HostRules) -> list[int]:
     """The number of URLs in quotes in each text, 0 when one is not plain; quick when there are few outlines."""
     outlines = _outlines(texts)
     if len(outlines) != len(texts):  # a text holds the separator itself: nobody knows which URL is whose
         return [0] * len(texts)
-    return [_plain_urls(outline) for outline in outlines]
+    return [_plain_urls(outline, hosts) for outline in outlines]
 
 
-def _plain_together(texts: Sequence[str]) -> list[int]:
+def _plain_together(texts: Sequence[str], hosts: HostRules) -> list[int]:
     """The same for texts each of which has an outline of its own: their paths are looked through as one."""
     rows: list[list[str]] = []
     tails: list[str] = []
@@ -85,7 +86,11 @@ def _plain_together(texts: Sequence[str]) -> list[int]:
             tails, plain = [], True
         elif plain:
             tails.append(tail)
-            plain = is_plain_host(host) and ("?" not in tail or has_plain_query(tail))
+            plain = (
+                is_plain_host(host)
+                and not (hosts and hosts.knows_host(host.lower().rstrip(".")))
+                and ("?" not in tail or has_plain_query(tail))
+            )
     if len(rows) != len(texts):
         return [0] * len(texts)
     if all_plain_paths([tail for tails in rows for tail in tails]):
@@ -102,12 +107,12 @@ def _outlines(texts: Sequence[str]) -> list[bytes]:
 
 
 @lru_cache(maxsize=4096)
-def _plain_urls(outline: bytes) -> int:
+def _plain_urls(outline: bytes, hosts: HostRules) -> int:
     """How many URLs in quotes these are, when all are plain whatever their digits are; else 0."""
     urls = outline.decode()[1:-1].split('""')
     for url in urls:
         host, _, rest = url.partition("//")[2].partition("/")
         # A digit in a host tells it from another host.
-        if "0" in host.partition("?")[0] or "//" in rest or not is_plain(url):
+        if "0" in host.partition("?")[0] or "//" in rest or not is_plain(url, hosts):
             return 0
     return len(urls)

@@ -32,7 +32,7 @@ from video_assets.legacy.relations import relations_of
 from video_assets.legacy.relations.roles import DAGSTER_NOTE
 from video_assets.legacy.scan_results import SourceScan
 from video_assets.legacy.signing import sign, signer_of
-from video_assets.urls import redact
+from video_assets.urls import NO_RULES, HostRules, redact
 from video_assets.urls.schemes import SCHEMES
 
 FORMAT = "video-assets-proof/2"
@@ -62,18 +62,20 @@ def make_proof(
     scratch: Path,
     stores: Sequence[StoreScan] = (),
     leaves: Path | None = None,
+    hosts: HostRules = NO_RULES,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Scan every row of ``sources`` and the whole catalog, and sign what was found.
 
     ``stores`` are scans of other databases that belong to the proof. ``leaves`` is a folder where the leaves of
-    the trees are kept, for proofs of single rows; without it they go when the roots are known. Disk in
+    the trees are kept, for proofs of single rows; without it they go when the roots are known. ``hosts`` are the
+    user's rules for the catalog; each source has its own. Disk in
     ``scratch``: about 200 bytes per value. Raises SourceError when a source cannot be opened.
     """
     began = utc_now()
     parts = [_prove_source(catalog, source, scratch, leaves, on_progress) for source in sources]
     with catalog.read() as session:
-        audit = audit_persisted_urls(session)
+        audit = audit_persisted_urls(session, hosts=hosts)
     total = merkle.root_of(
         merkle.leaf_hash(merkle.leaf_bytes((part["name"], *(part["merkle"][tree]["root"] for tree in TREES))))
         for part in sorted(parts, key=lambda part: str(part["name"]))
@@ -83,7 +85,7 @@ def make_proof(
         "format": FORMAT,
         "began_at": began.isoformat(),
         "made_at": utc_now().isoformat(),
-        "scanner": scanner(),
+        "scanner": scanner() | {"deleting_hosts": list(hosts.texts())},
         "verdict": {
             "clean": own and all(part["clean"] for part in parts) and all(store.is_clean for store in stores),
             "accounted": own
@@ -154,6 +156,7 @@ def _prove_source(
         )
         return {
             **scan.document(),
+            "deleting_hosts": list(source.host_rules.texts()),
             "merkle": {tree: {"leaves": len(found), "root": found.root().hex()} for tree, found in trees.items()},
         }
 
@@ -268,6 +271,7 @@ def verify_against(found: Verification, source: str, url: str, scratch: Path) ->
         {
             "name": source,
             "url": url,
+            "deleting_hosts": part.get("deleting_hosts", []),
             "tables": [
                 {
                     "name": name,

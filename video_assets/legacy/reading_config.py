@@ -17,9 +17,10 @@ from video_assets.legacy.errors import ConfigurationInvalid
 from video_assets.urls import redact
 
 
-def load_sources(path: Path) -> dict[str, Source]:
+def load_sources(path: Path, *, deleting_hosts: Sequence[str] = ()) -> dict[str, Source]:
     """Every source of a configuration file, by name, in the file's order, presets filled in.
 
+    ``deleting_hosts`` are the rules of the settings; those of the file are added to them.
     Raises ConfigurationInvalid, naming the line or the key; a value is never repeated.
     """
     try:
@@ -30,7 +31,11 @@ def load_sources(path: Path) -> dict[str, Source]:
         ) from None
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationInvalid(f"{path} cannot be read: {type(exc).__name__}") from None
-    return parse_sources(text, where=str(path))
+    sources = parse_sources(text, where=str(path))
+    try:
+        return {name: source.knowing(deleting_hosts) for name, source in sources.items()}
+    except ValueError as exc:
+        raise ConfigurationInvalid(f"VIDEO_ASSETS_DELETING_HOSTS: {exc}") from None
 
 
 def parse_sources(text: str, *, where: str = "the configuration") -> dict[str, Source]:
@@ -39,10 +44,11 @@ def parse_sources(text: str, *, where: str = "the configuration") -> dict[str, S
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigurationInvalid(f"{where} is not TOML: {redact(str(exc))}") from None
-    unknown = sorted(set(document) - {"source"})
+    unknown = sorted(set(document) - {"source", "deleting_hosts"})
     entries = document.get("source")
     if unknown or not isinstance(entries, list):
         raise ConfigurationInvalid(f"{where}: a configuration is a list of [[source]] entries and nothing else")
+    for_all = _texts(document.get("deleting_hosts", []), where)
     sources: dict[str, Source] = {}
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict):
@@ -52,8 +58,17 @@ def parse_sources(text: str, *, where: str = "the configuration") -> dict[str, S
         source = read_source(entry, where=f"{where}, source {number}")
         if source.name in sources:
             raise ConfigurationInvalid(f"{where}: two sources are called {source.name!r}")
-        sources[source.name] = source
+        try:
+            sources[source.name] = source.knowing(for_all)
+        except ValueError as exc:
+            raise ConfigurationInvalid(f"{where}: deleting_hosts: {exc}") from None
     return sources
+
+
+def _texts(value: object, where: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ConfigurationInvalid(f'{where}: deleting_hosts: a list of texts is wanted: ["…"]')
+    return value
 
 
 def read_source(entry: Mapping[str, Any], *, where: str = "the configuration") -> Source:

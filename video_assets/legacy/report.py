@@ -40,6 +40,8 @@ class Bucket(StrEnum):
     LATER = "later"
     UNKNOWN = "unknown"
     """Only its server knows."""
+    CUT_OFF = "cut_off"
+    """The link is not whole where it is stored; only the provider can give another."""
     LOCAL = "local"
     """Bytes in a column or a folder: nothing dies."""
 
@@ -51,6 +53,7 @@ BUCKET_TITLES = {
     Bucket.WEEK: "< 7 d",
     Bucket.LATER: "later",
     Bucket.UNKNOWN: "unknown",
+    Bucket.CUT_OFF: "cut off",
     Bucket.LOCAL: "in the database",
 }
 
@@ -91,7 +94,7 @@ class HostRisk:
     @property
     def already_lost(self) -> int:
         """Dead, and nobody gives a fresh link."""
-        return self.buckets[Bucket.DEAD] - self.refreshable
+        return self.buckets[Bucket.DEAD] + self.buckets[Bucket.CUT_OFF] - self.refreshable
 
 
 @dataclass(slots=True)
@@ -233,6 +236,7 @@ def _bucket(now: datetime) -> ColumnElement[str]:
     deadline = col(LegacyFile.deadline_at)
     return case(
         (col(LegacyFile.scheme).in_([BLOB_SCHEME, FOLDER_SCHEME]), Bucket.LOCAL.value),
+        (col(LegacyFile.temporary_url).is_(None), Bucket.CUT_OFF.value),
         (deadline.is_(None), Bucket.UNKNOWN.value),
         (deadline <= now, Bucket.DEAD.value),
         (deadline < now + timedelta(hours=1), Bucket.HOUR.value),
@@ -301,7 +305,7 @@ def _count_files(session: Session, report: AtRisk, can_refresh: CanRefresh, now:
         risk.files += count
         risk.buckets[which] += count
         risk.schemes[scheme or "?"] = risk.schemes.get(scheme or "?", 0) + count
-        if which == Bucket.DEAD and provider is not None and can_refresh(provider):
+        if which in (Bucket.DEAD, Bucket.CUT_OFF) and provider is not None and can_refresh(provider):
             risk.refreshable += count
         if first is not None:
             risk.first_deadline_at = min(risk.first_deadline_at or first, first)
@@ -369,16 +373,20 @@ def _loads(
             col(LegacyFile.deadline_at),
             case((col(LegacyFile.task_id).is_not(None), col(LegacyFile.provider))),
             col(LegacyFile.scheme),
+            col(LegacyFile.temporary_url).is_(None),
         ).where(*_is_wanted(source.name)),
         execution_options={"yield_per": 2000},
     )
-    for host, deadline, provider, scheme in rows:
+    for host, deadline, provider, scheme, has_no_link in rows:
         name = host or "?"
         if scheme in (BLOB_SCHEME, FOLDER_SCHEME):
             name = LOCAL_HOST
         elif name not in hosts:
             name = OTHER_HOSTS
-        if deadline is None:
+        is_cut = has_no_link and name != LOCAL_HOST
+        if is_cut and not (provider is not None and can_refresh(provider)):
+            continue
+        if deadline is None or is_cut:
             counts[name, FOREVER] += 1
             continue
         left = (deadline - now).total_seconds()

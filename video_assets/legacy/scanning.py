@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from video_assets import __version__
 from video_assets.legacy.byte_values import is_text
 from video_assets.legacy.config import Column, Except, Job, Table
 from video_assets.legacy.keys import encode_key
@@ -24,7 +25,8 @@ from video_assets.legacy.plain_rows import not_plain
 from video_assets.legacy.tables import moment_of
 from video_assets.media import file_types
 from video_assets.transfer.cargo import MEDIA_KINDS
-from video_assets.urls import Classification, Finding, find, fingerprint, may_contain, redact
+from video_assets.urls import Classification, Finding, HostRules, find, fingerprint, may_contain, redact
+from video_assets.urls.schemes import SCHEMES
 from video_assets.urls.tokens import find_jwts
 
 MOST_CONTEXT = 4000
@@ -101,9 +103,12 @@ class Seen:
         if known is None:
             self.files[file.id] = file
             return
-        longer = file.deadline_at is not None and (
-            known.deadline_at is None or file.deadline_at > known.deadline_at
-        )
+        if (file.url is None) is not (known.url is None):
+            longer = known.url is None
+        else:
+            longer = file.deadline_at is not None and (
+                known.deadline_at is None or file.deadline_at > known.deadline_at
+            )
         if longer:
             file.task_id, file.provider = file.task_id or known.task_id, file.provider or known.provider
             self.files[file.id] = file
@@ -127,10 +132,11 @@ class Search:
     def rows(self, rows: Sequence[Sequence[Any]]) -> Seen:
         """Everything that the rows hold. Never raises for their content."""
         seen = Seen()
+        hosts = self.table.host_rules
         places: list[tuple[int, int]] = []
         for number, entry in enumerate(self.table.columns):
             column = self.names.index(entry.name, self.keys)
-            places += [(place, number) for place in not_plain([row[column] for row in rows])]
+            places += [(place, number) for place in not_plain([row[column] for row in rows], hosts)]
         places.sort()  # as they stand in the table
         for place, number in places:
             row, entry = rows[place], self.table.columns[number]
@@ -150,7 +156,7 @@ class Search:
         created = None
         if self.table.created_at is not None and may_contain(value):
             created = moment_of(row[self.names.index(self.table.created_at)])
-        found = find(value, created_at=created)
+        found = find(value, created_at=created, hosts=self.table.host_rules)
         if not found:
             return
         row_key = encode_key(row[: self.keys])
@@ -178,7 +184,8 @@ class Search:
                     scheme=file.scheme,
                     carries_jwt=finding.classification.carries_jwt,
                     deadline_at=file.deadline_at,
-                    context=_context(self.table, places, pointer, kept),
+                    context=_context(self.table, places, pointer, kept)
+                    | ({"truncated": True} if finding.classification.truncated else {}),
                     excepted=excepted,
                 )
             )
@@ -220,6 +227,12 @@ class Search:
         )
 
 
+def rules_digest(hosts: HostRules) -> str:
+    """SHA-256 (hex) of all rules by which a URL is found: what was read by older ones is read again."""
+    rules = [f"{scheme.name} {scheme.source}" for scheme in SCHEMES]
+    return hashlib.sha256("\n".join([__version__, *rules, *hosts.texts()]).encode()).hexdigest()
+
+
 def digest(text: str) -> str:
     """SHA-256 (hex) of a URL as it stands, so that a change is noticed without keeping it."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -254,11 +267,12 @@ def _file(
         id=file_id(source, print_),
         fingerprint=print_,
         kind=_kind(entry, pointer, url),
-        url=url,
+        # What is left of a link that was cut off opens nothing: it is never fetched, so it need not be kept.
+        url=None if finding.classification.truncated else url,
         redacted=_redacted(url, finding.classification),
         host=host_of(url),
         scheme=finding.classification.scheme,
-        deadline_at=finding.classification.expires_at,
+        deadline_at=None if finding.classification.truncated else finding.classification.expires_at,
         provider=provider,
         task_id=task_id,
     )

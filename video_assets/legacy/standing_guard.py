@@ -18,12 +18,13 @@ from sqlalchemy.types import JSON
 from video_assets.legacy.config import Column, Source, Table
 from video_assets.legacy.connecting import SourceDatabase, connect, quote_name, quote_table
 from video_assets.legacy.errors import SourceError, SourceMismatch
-from video_assets.legacy.guard_signs import ESCAPES, SIGNS, Group, Sign
+from video_assets.legacy.guard_signs import ESCAPES, SIGNS, Group, Sign, signs_of
 from video_assets.legacy.relations.sqlite import is_virtual
 from video_assets.legacy.tables import is_binary, plain_type, split_name, view_names
 
 PREFIX = "video_assets_guard_"
 FUNCTION = "video_assets_temporary"
+DELETING = "video_assets_deleting"
 REFUSAL = "video_assets_refuse"
 _MARK = "made by video_assets"
 _CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
@@ -108,11 +109,15 @@ def plan_guard(source: Source) -> GuardPlan:
                 remove += dropped
         if database.dialect == "postgresql":
             functions = [_postgresql_functions(schema) for schema in schemas]
-            install = [statement for pair in functions for statement in pair] + install
+            install = [statement for some in functions for statement in some] + install
             remove += [
                 f"DROP FUNCTION IF EXISTS {schema}{function}"
                 for schema in schemas
-                for function in (f"{REFUSAL}()", f"{FUNCTION}(text, text[])")
+                for function in (
+                    f"{REFUSAL}()",
+                    f"{FUNCTION}(text, text[])",
+                    f"{DELETING}(text, text[], text[])",
+                )
             ]
         return GuardPlan(source.name, database.dialect, tuple(columns), tuple(install), tuple(remove))
 
@@ -230,7 +235,11 @@ def _sqlite_triggers(
     qualifier = f"{quote_name(database.engine, schema)}." if schema else ""
     value = f"NEW.{place}"
     question = sqlite_question(
-        value, is_json=is_json, pointers=_spared_pointers(table), hosts=_spared_hosts(table)
+        value,
+        is_json=is_json,
+        pointers=_spared_pointers(table),
+        hosts=_spared_hosts(table),
+        signs=(*SIGNS, *signs_of(table.host_rules)),
     )
     body = f"SELECT RAISE(ABORT, {_literal(refusal(table.name, column.name))}) WHERE {question}"
     created, dropped = [], []
@@ -255,7 +264,12 @@ def _sqlite_first_look(value: str) -> str:
 
 
 def sqlite_question(
-    value: str, *, is_json: bool, pointers: tuple[str, ...] = (), hosts: tuple[str, ...] = ()
+    value: str,
+    *,
+    is_json: bool,
+    pointers: tuple[str, ...] = (),
+    hosts: tuple[str, ...] = (),
+    signs: tuple[Sign, ...] = SIGNS,
 ) -> str:
     """An SQL condition: does ``value`` hold a temporary URL? In JSON each string is asked by itself.
 
@@ -276,15 +290,15 @@ def sqlite_question(
     normal = "lower(t)"
     for old, new in ESCAPES:
         normal = f"replace({normal}, {_literal(old)}, {_literal(new)})"
-    plain = "\n OR ".join(_sqlite_sign(sign) for sign in SIGNS if not sign.needs_a_parameter)
-    with_parameter = "\n OR ".join(_sqlite_sign(sign) for sign in SIGNS if sign.needs_a_parameter)
-    signs = f"{plain}\n OR instr(v, '=') AND ({with_parameter})"
+    plain = "\n OR ".join(_sqlite_sign(sign) for sign in signs if not sign.needs_a_parameter)
+    with_parameter = "\n OR ".join(_sqlite_sign(sign) for sign in signs if sign.needs_a_parameter)
+    any_sign = f"{plain}\n OR instr(v, '=') AND ({with_parameter})"
     spared = "".join(
         f" AND v NOT GLOB {_literal(f'*//{form}/*')}" for host in hosts for form in (host, f"*.{host}")
     )
     # LIMIT keeps SQLite from writing the long expression into every comparison below.
     inner = f"(SELECT {normal} AS v FROM ({texts}) LIMIT -1)"  # noqa: S608 - quoted above
-    return f"EXISTS (SELECT 1 FROM {inner} WHERE ({signs}){spared})"  # noqa: S608 - quoted above
+    return f"EXISTS (SELECT 1 FROM {inner} WHERE ({any_sign}){spared})"  # noqa: S608 - quoted above
 
 
 def _sqlite_sign(sign: Sign) -> str:
@@ -324,6 +338,10 @@ def _postgresql_triggers(
             value = f"({value} #- ARRAY[{array}]::text[])"
     hosts = ", ".join(_literal(host) for host in _spared_hosts(table))
     question = f"{prefix}{FUNCTION}(({value})::text, ARRAY[{hosts}]::text[]) IS NOT NULL"
+    signs = signs_of(table.host_rules)
+    if patterns := ", ".join(_literal(_regex(each)) for sign in signs for group in sign.groups for each in group):
+        told = f"{prefix}{DELETING}(({value})::text, ARRAY[{patterns}]::text[], ARRAY[{hosts}]::text[])"
+        question = f"({question} OR {told})"
     says = _literal(refusal(table.name, column.name))
     created, dropped = [], []
     for event, when in (
@@ -339,8 +357,11 @@ def _postgresql_triggers(
     return created, dropped
 
 
-def _postgresql_functions(prefix: str) -> tuple[str, str]:
-    """The function that tells a temporary URL (its scheme, or NULL), and the one that refuses."""
+def _postgresql_functions(prefix: str) -> tuple[str, str, str]:
+    """The functions that tell a temporary URL (its scheme, or NULL), tell one of a user's host, and refuse.
+
+    The patterns of hosts are handed to the second one, because sources that share a schema may know other hosts.
+    """
     normal = "lower(value)"
     for old, new in ESCAPES:
         normal = f"replace({normal}, {_literal(old)}, {_literal(new)})"
@@ -370,7 +391,15 @@ END $video_assets$"""  # noqa: S608 - every literal is quoted above
 BEGIN
   RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = TG_ARGV[0], TABLE = TG_TABLE_NAME;
 END $video_assets$"""
-    return tell, refuse
+    told = f"""CREATE OR REPLACE FUNCTION {prefix}{DELETING}(value text, patterns text[], spared_hosts text[])
+RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $video_assets$
+-- Whether a text holds a URL of a host that a user knows to delete; {_MARK}.
+SELECT EXISTS (SELECT 1 FROM regexp_split_to_table({normal}, '[[:space:]"<>]+') AS v
+               WHERE v ~ ANY (patterns) AND NOT EXISTS (
+                 SELECT 1 FROM unnest(spared_hosts) AS host
+                 WHERE v LIKE '%//' || host || '/%' OR v LIKE '%//%.' || host || '/%'))
+$video_assets$"""  # noqa: S608 - every literal is quoted above
+    return tell, told, refuse
 
 
 def _postgresql_sign(sign: Sign) -> str:

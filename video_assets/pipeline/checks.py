@@ -10,6 +10,7 @@ from video_assets.pipeline.partitions import generation_requests
 from video_assets.pipeline.resources import ServicesParam
 from video_assets.services import Services
 from video_assets.transfer.verification import CHECKS, Verifier
+from video_assets.urls import host_rules
 
 QUESTIONS: dict[str, Callable[..., object]] = {name: getattr(Verifier, name) for name in CHECKS}
 
@@ -55,7 +56,7 @@ def nothing_temporary_anywhere(services: ServicesParam) -> dg.AssetCheckResult:
 def whole_catalog(services: Services) -> dg.AssetCheckResult:
     """Ask the whole catalog one question; count, bounded sample and the way to recover."""
     with services.catalog.read() as session:
-        audit = audit_persisted_urls(session)
+        audit = audit_persisted_urls(session, hosts=host_rules(services.settings.deleting_hosts))
     return dg.AssetCheckResult(
         passed=audit.no_temporary_url,
         metadata={

@@ -26,6 +26,7 @@ from video_assets.pipeline.legacy_choices import CALM_PRIORITY, keys_to_show
 from video_assets.pipeline.partitions import add_keys, batch_source, legacy_batches, legacy_sources
 from video_assets.pipeline.resources import ServicesParam
 from video_assets.services import Services
+from video_assets.urls import host_rules
 
 SOURCE_TAG = "video_assets/legacy_source"
 BATCH_TAG = "video_assets/legacy_batch"
@@ -51,7 +52,7 @@ def source_called(services: Services, name: str) -> Source:
     """The source of this name in the configuration file. Fails, naming the remedy."""
     path = services.settings.legacy_config
     try:
-        sources = load_sources(path)
+        sources = load_sources(path, deleting_hosts=services.settings.deleting_hosts)
     except ConfigurationInvalid as exc:
         raise failure(name, str(exc), f"Correct {path}, or set VIDEO_ASSETS_LEGACY_CONFIG.") from None
     if name not in sources:
@@ -177,6 +178,7 @@ def legacy_proof(context: dg.AssetExecutionContext, services: ServicesParam) -> 
             key=load_signing_key(services.settings.home),
             scratch=services.settings.spool,
             stores=[scan_instance(context.instance)],
+            hosts=host_rules(services.settings.deleting_hosts),
         )
     except (SourceError, SigningKeyUnusable) as exc:
         raise failure(source.name, str(exc), "Put that right and materialise the partition again.") from None
@@ -215,4 +217,5 @@ proof_job = dg.define_asset_job(
 def configured_sources(services: Services) -> Iterator[Source]:
     """Every source of the configuration file; none when there is no file. Raises ConfigurationInvalid."""
     if services.settings.legacy_config.is_file():
-        yield from load_sources(services.settings.legacy_config).values()
+        settings = services.settings
+        yield from load_sources(settings.legacy_config, deleting_hosts=settings.deleting_hosts).values()

@@ -57,10 +57,11 @@ def fetch_by_link(file: Linked, downloader: Fetcher, folder: Path, saw: Callable
     """
     no_link: LinkGone | LinkUnavailable | None = None
     refreshed = False
-    if file.url is None or _is_dead(file):
+    cut = file.url is not None and classify(file.url).truncated
+    if file.url is None or cut or _is_dead(file):
         no_link = _refresh(file, saw)
         refreshed = no_link is None
-    if file.url is None:
+    if file.url is None or (cut and not refreshed):
         raise _without_link(file, no_link)
     try:
         return _download(file.url, file, downloader, folder)

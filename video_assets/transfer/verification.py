@@ -19,6 +19,7 @@ from video_assets.catalog import Catalog, MediaFile, MediaState, queries
 from video_assets.catalog.audit import Audit, Violation, audit_persisted_urls
 from video_assets.media.probe import NotPlayable, probe
 from video_assets.storage.durable import DurableStorage, StorageFailed
+from video_assets.urls import NO_RULES, HostRules
 
 MEDIA_TYPES = ("video/", "image/", "audio/")
 
@@ -49,6 +50,8 @@ class Verifier:
     timeout: float = 10.0
     require_playable: bool = False
     """Whether a file that nothing here can judge fails ``playable``."""
+    hosts: HostRules = NO_RULES
+    """The user's own rules about hosts that delete."""
 
     def verify(self, generation_id: str) -> list[CheckOutcome]:
         """Every question about one generation, in the order of :data:`CHECKS`. Raises GenerationNotFound."""
@@ -76,7 +79,7 @@ class Verifier:
 
     def _audit(self, generation_id: str) -> Audit:
         with self.catalog.read() as session:
-            return audit_persisted_urls(session, generation_id=generation_id)
+            return audit_persisted_urls(session, generation_id=generation_id, hosts=self.hosts)
 
     # -- the store ----------------------------------------------------------------------------------------
 

@@ -9,19 +9,24 @@ from video_assets.urls.classify import classify
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.find import Finding, find
 from video_assets.urls.fingerprints import fingerprint
+from video_assets.urls.host_rules import NO_RULES, HostRules, InvalidHostRule, host_rules
 from video_assets.urls.log_redaction import RedactingFilter, install_redaction
 from video_assets.urls.redaction import redact
 from video_assets.urls.replace import replace
 
 __all__ = [
+    "NO_RULES",
     "Bound",
     "Classification",
     "Finding",
+    "HostRules",
+    "InvalidHostRule",
     "Kind",
     "RedactingFilter",
     "classify",
     "find",
     "fingerprint",
+    "host_rules",
     "install_redaction",
     "may_contain",
     "redact",

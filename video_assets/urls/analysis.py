@@ -38,6 +38,8 @@ class Verdict:
     bound: Bound
     secrets: list[Span]
     """Where its secrets stand in the decoded URL that it was found in."""
+    truncated: bool = False
+    """That URL was cut off."""
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class Analysis:
     """How many of the verdicts are its own."""
     secrets: list[Span] = field(default_factory=list)
     carries_jwt: bool = False
+    inside: list[Parts] = field(default_factory=list)
+    """The URLs inside it, at any depth."""
 
     @property
     def retention(self) -> timedelta | None:
@@ -65,10 +69,10 @@ def analyse(text: str, depth: int = 0) -> Analysis:
     parts = Parts(spelling.url)
     analysis = Analysis(spelling, parts)
     spans: list[Span] = []
-    for scheme, secrets in matching(parts):
-        death = scheme.death(parts)
-        kind = scheme.kind_of(parts)
-        analysis.verdicts.append(Verdict(scheme, kind, death.at, death.bound, secrets))
+    for scheme, secrets, truncated in matching(parts):
+        death = scheme.death_of_beginning(parts) if truncated else scheme.death(parts)
+        kind = scheme.kind if truncated else scheme.kind_of(parts)
+        analysis.verdicts.append(Verdict(scheme, kind, death.at, death.bound, secrets, truncated))
         spans += secrets
         analysis.carries_jwt = analysis.carries_jwt or scheme.jwt
     if parts.jwts and not analysis.carries_jwt:
@@ -76,7 +80,10 @@ def analyse(text: str, depth: int = 0) -> Analysis:
     analysis.own = len(analysis.verdicts)
     if depth < MAX_DEPTH:
         for child, child_spans in _inner(parts, depth):
-            analysis.verdicts += child.verdicts
+            # An address that was not escaped in a query ends at the first "&"; the rest is the outer URL's own.
+            own = {verdict.scheme.name for verdict in analysis.verdicts if not verdict.truncated}
+            analysis.verdicts += [v for v in child.verdicts if not (v.truncated and v.scheme.name in own)]
+            analysis.inside += [child.parts, *child.inside]
             analysis.carries_jwt = analysis.carries_jwt or child.carries_jwt
             spans += child_spans
     if spans:

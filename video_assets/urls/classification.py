@@ -43,6 +43,8 @@ class Classification:
     carries_jwt: bool = False
     secrets: tuple[str, ...] = ()
     retention: timedelta | None = None
+    truncated: bool = False
+    """The URL was cut off, as columns of a fixed length do it: what is left opens nothing."""
 
     @property
     def is_temporary(self) -> bool:
@@ -57,5 +59,6 @@ class Classification:
     def __repr__(self) -> str:
         return (
             f"Classification(kind={self.kind.value!r}, scheme={self.scheme!r}, expires_at={self.expires_at}, "
-            f"bound={self.bound.value!r}, carries_jwt={self.carries_jwt}, secrets=<{len(self.secrets)} hidden>)"
+            f"bound={self.bound.value!r}, carries_jwt={self.carries_jwt}, "
+            f"truncated={self.truncated}, secrets=<{len(self.secrets)} hidden>)"
         )

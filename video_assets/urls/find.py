@@ -16,6 +16,8 @@ from video_assets.urls.documents.encodings import ByteOffsets, decode_bytes
 from video_assets.urls.documents.hidden import wanted_places
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.views import View
+from video_assets.urls.host_rules import NO_RULES, HostRules
+from video_assets.urls.placeholders import is_followed_by_placeholder
 from video_assets.urls.redaction import redact
 from video_assets.urls.second_look import Suspect, look
 
@@ -67,6 +69,7 @@ def find(
     *,
     created_at: datetime | None = None,
     now: datetime | None = None,
+    hosts: HostRules = NO_RULES,
 ) -> list[Finding]:
     """The URLs of ``content`` that are temporary or carry a credential, in the order of the document.
 
@@ -78,30 +81,35 @@ def find(
         content_type: a media type such as ``application/json``, when it is known; else the text decides.
         created_at: when the document was written, for hosts that keep files for a fixed time.
         now: the present, for tests.
+        hosts: the user's own rules about hosts that delete.
 
     Never raises on any content. Linear in its length.
     """
     if isinstance(content, str) and content_type is None:
-        suspects = look(content)
+        suspects = look(content, hosts)
         if suspects is not None:
             if not suspects:
                 return []
             return [
                 found
                 for suspect in suspects
-                if not (found := _at_suspect(content, suspect, created_at, now)).classification.is_persistable
+                if not (
+                    found := _at_suspect(content, suspect, created_at, now, hosts)
+                ).classification.is_persistable
             ]
     elif not may_contain(content):
         return []
     if isinstance(content, bytes):
         decoded = decode_bytes(content)
         offsets = ByteOffsets(decoded)
-        findings = list(_find_in_text(decoded.text, content_type, created_at, now))
+        findings = list(_find_in_text(decoded.text, content_type, created_at, now, hosts))
         return [_in_bytes(finding, offsets, content) for finding in findings]
-    return list(_find_in_text(content, content_type, created_at, now))
+    return list(_find_in_text(content, content_type, created_at, now, hosts))
 
 
-def _at_suspect(text: str, suspect: Suspect, created_at: datetime | None, now: datetime | None) -> Finding:
+def _at_suspect(
+    text: str, suspect: Suspect, created_at: datetime | None, now: datetime | None, hosts: HostRules
+) -> Finding:
     url = text[suspect.start : suspect.end]
     return Finding(
         start=suspect.start,
@@ -111,19 +119,23 @@ def _at_suspect(text: str, suspect: Suspect, created_at: datetime | None, now: d
         layers=("json",),
         pointers=(suspect.pointer,),
         in_key=False,
-        classification=classify(url, created_at=created_at, now=now),
+        classification=classify(url, created_at=created_at, now=now, hosts=hosts),
     )
 
 
 def _find_in_text(
-    text: str, content_type: str | None, created_at: datetime | None, now: datetime | None
+    text: str,
+    content_type: str | None,
+    created_at: datetime | None,
+    now: datetime | None,
+    hosts: HostRules = NO_RULES,
 ) -> Iterator[Finding]:
     known: dict[str, Classification] = {}
 
     def classified(url: str) -> Classification:
         classification = known.get(url)
         if classification is None:
-            classification = known[url] = classify(url, created_at=created_at, now=now)
+            classification = known[url] = classify(url, created_at=created_at, now=now, hosts=hosts)
         return classification
 
     def must_go(url: str) -> bool:
@@ -131,6 +143,9 @@ def _find_in_text(
 
     for start, end, candidate in wanted_places(View(text), content_type, must_go):
         view = candidate.view
+        found = classified(candidate.url)
+        if found.truncated and is_followed_by_placeholder(view.text, candidate.end):
+            continue
         yield Finding(
             start=start,
             end=end,
@@ -139,7 +154,7 @@ def _find_in_text(
             layers=view.layers,
             pointers=view.pointers,
             in_key=view.in_key,
-            classification=classified(candidate.url),
+            classification=found,
         )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from video_assets.urls.analysis import MAX_DEPTH, NESTED_URL, Verdict, recent_analysis
 from video_assets.urls.parts import Param, Parts, Span, percent_decode
 from video_assets.urls.schemes.model import Scheme
+from video_assets.urls.tokens import MARKER
 
 _DEFAULT_PORTS = {"http": "80", "https": "443", "": "443"}
 _UNRESERVED = "-._~!$&'()*+,;=:@/"
@@ -41,6 +42,7 @@ def _kept(parts: Parts, verdicts: list[Verdict], depth: int) -> list[str]:
     schemes = [verdict.scheme for verdict in verdicts]
     secrets = _spans(verdicts)
     fragment = parts.text.find("#", parts.path_end)
+    is_cut = any(verdict.truncated for verdict in verdicts)
     kept = []
     for name, found in parts.params.items():
         if _is_volatile(schemes, name):
@@ -50,7 +52,14 @@ def _kept(parts: Parts, verdicts: list[Verdict], depth: int) -> list[str]:
                 continue
             if any(start < param.end and end > param.start for start, end in secrets):
                 continue
+            if is_cut and param is parts.last and (not param.raw or param.end == len(parts.text)):
+                continue  # a name or a value of which the rest is missing
             kept.append(f"{name}={_value(param, depth)}")
+    kept += [
+        f"{param.name}={param.value}"
+        for param in parts.placeholders
+        if param.raw != MARKER and not _is_volatile(schemes, param.name)
+    ]
     return kept
 
 

@@ -10,7 +10,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from video_assets.urls.tokens import MARKER, Jwt, find_jwts
+from video_assets.urls.placeholders import PLACEHOLDER_BEGINS, is_placeholder
+from video_assets.urls.tokens import Jwt, find_jwts
 
 Span = tuple[int, int]
 
@@ -77,7 +78,10 @@ def _below(domains: tuple[str, ...]) -> tuple[str, ...]:
 class Parts:
     """A URL in pieces. ``params`` maps a lower-case name to all parameters of that name, in order."""
 
-    __slots__ = ("_jwts", "host", "params", "path_end", "path_start", "port", "scheme", "text", "userinfo")
+    __slots__ = (
+        *("_jwts", "host", "last", "params", "path_end", "path_start", "placeholders", "port", "scheme", "text"),
+        "userinfo",
+    )
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -85,6 +89,10 @@ class Parts:
         self.userinfo: Span | None = None
         self._jwts: list[Jwt] | None = None
         self.params: dict[str, list[Param]] = {}
+        self.placeholders: list[Param] = []
+        """Parameters with a mask or a template's variable in the place of a value; not among ``params``."""
+        self.last: Param | None = None
+        """The last parameter of the query or the fragment."""
         self.path_start = 0
         opening = _SCHEME.match(text)
         if opening:
@@ -173,8 +181,6 @@ class Parts:
         in_path: bool = False,
     ) -> None:
         raw = self.text[value_start:end]
-        if raw == MARKER:  # what is already hidden is no longer there
-            return
         if "%" in name:
             name = percent_decode(name)
         name = name.lower()
@@ -182,12 +188,17 @@ class Parts:
             name = name[4:]
         if name.endswith("]"):  # "file[expires]" of PHP and Rails
             name = name[name.rfind("[") + 1 : -1] or name
-        known = params.get(name)
         param = Param(name, raw, start, value_start, end, in_path)
+        if raw[:1] in PLACEHOLDER_BEGINS and is_placeholder(raw):  # hidden, or not filled in: it is not there
+            self.placeholders.append(param)
+            return
+        known = params.get(name)
         if known is None:
             params[name] = [param]
         else:
             known.append(param)
+        if not in_path:
+            self.last = param
 
     def _read_path_params(self) -> None:
         for segment in self.segments:

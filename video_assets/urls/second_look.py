@@ -19,6 +19,7 @@ from video_assets.urls.analysis import BARE_PROXIES
 from video_assets.urls.documents.reader import ONE_URL
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.url_end import complete_end
+from video_assets.urls.host_rules import NO_RULES, HostRules
 
 _PLAIN = r"https?://([A-Za-z0-9.\-]+)((?:/[A-Za-z0-9._~/\-]*)?(?:\?[A-Za-z0-9_.\-=&]*)?)"
 _PLAIN_URL = re.compile(_PLAIN)
@@ -93,12 +94,13 @@ def _plain_blurred_query(blurred: bytes) -> bool:
     return True
 
 
-def _all_plain(urls: Sequence[tuple[str, str]]) -> bool:
+def _all_plain(urls: Sequence[tuple[str, str]], hosts: HostRules = NO_RULES) -> bool:
     """Whether pairs of a host and what follows it are plain, all of them."""
     for host, tail in urls:
         path, _, query = tail.encode().partition(b"?")
         if (
             not is_plain_host(host)
+            or (hosts and hosts.knows_host(host.lower().rstrip(".")))
             or not _plain_blurred_path(path.translate(_HEX_BLURRED))
             or (query and not _plain_blurred_query(query.translate(_DIGITS_BLURRED)))
             or _HEX_HTTP in tail
@@ -122,13 +124,13 @@ def has_plain_query(tail: str) -> bool:
     return not query or _plain_blurred_query(query.encode().translate(_DIGITS_BLURRED))
 
 
-def is_plain(url: str) -> bool:
+def is_plain(url: str, hosts: HostRules = NO_RULES) -> bool:
     """True only when ``classify`` certainly finds ``url`` permanent. False says nothing."""
     match = _PLAIN_URL.fullmatch(url)
-    return match is not None and _all_plain([(match[1], match[2])])
+    return match is not None and _all_plain([(match[1], match[2])], hosts)
 
 
-def look(text: str) -> list[Suspect] | None:
+def look(text: str, hosts: HostRules = NO_RULES) -> list[Suspect] | None:
     """The only places of ``text`` where ``find`` can find anything; None when only ``find`` itself can tell."""
     # Counting would be a second pass over a text of megabytes.
     if (len(text) > _LONG or "//" not in text) and not may_contain(text):
@@ -137,18 +139,20 @@ def look(text: str) -> list[Suspect] | None:
     if slashes == 0:
         return None
     if text.startswith("http"):
-        return [] if slashes == 1 and is_plain(text) else None
+        return [] if slashes == 1 and is_plain(text, hosts) else None
     urls = PLAIN_IN_QUOTES.findall(text)
-    if len(urls) == slashes and _all_plain(urls) and not _is_disguised(text):
+    if len(urls) == slashes and _all_plain(urls, hosts) and not _is_disguised(text):
         return []
-    return _suspects(text) if text[0] in "{[" and "\\" not in text and len(text) <= _MOST_CHARACTERS else None
+    return (
+        _suspects(text, hosts) if text[0] in "{[" and "\\" not in text and len(text) <= _MOST_CHARACTERS else None
+    )
 
 
 def _is_disguised(text: str) -> bool:
     return ("\\" in text or "%" in text or "&" in text or ";" in text) and _DISGUISED.search(text) is not None
 
 
-def _suspects(text: str) -> list[Suspect] | None:
+def _suspects(text: str, hosts: HostRules) -> list[Suspect] | None:
     """The strings of a JSON text that are URLs, when these are all that need be looked at."""
     urls = _WHOLE_STRING.findall(text)
     for url in urls:
@@ -170,7 +174,7 @@ def _suspects(text: str) -> list[Suspect] | None:
     for url, pointer in strings:
         start = text.index(f'"{url}"', position) + 1
         position = start + len(url)
-        if not is_plain(url):
+        if not is_plain(url, hosts):
             if complete_end(url) < len(url):
                 return None
             suspects.append(Suspect(start, position, pointer))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from video_assets.urls.placeholders import is_placeholder
 from video_assets.urls.schemes import SCHEMES
 from video_assets.urls.schemes.credentials import API_KEY_NAMES
 from video_assets.urls.tokens import MARKER, is_key, is_random
@@ -88,7 +89,13 @@ def bare_name(name: str) -> str:
 
 def is_harmless(name: str, value: str) -> bool:
     """True when there is nothing to hide, whatever the other rules say."""
-    return name in _HARMLESS_NAMES or len(value) < 4 or MARKER in value or value.lower() in _HARMLESS_VALUES
+    return (
+        name in _HARMLESS_NAMES
+        or len(value) < 4
+        or MARKER in value
+        or value.lower() in _HARMLESS_VALUES
+        or is_placeholder(value)
+    )
 
 
 def is_likely_secret(name: str, value: str) -> bool:

@@ -27,7 +27,21 @@ _JWT = re.compile(
     rf"({RUN_START}[A-Za-z0-9_\-]{{6,}}+){_PAD}{_DOT}([A-Za-z0-9_\-]*+){_PAD}{_DOT}[A-Za-z0-9_\-]*+{_PAD}"
     rf"((?:{_DOT}[A-Za-z0-9_\-]++){{2}})?"
 )
+_SIGNATURE_LENGTHS = {
+    "HS256": 43,
+    "HS384": 64,
+    **dict.fromkeys(("HS512", "ES256", "ES256K", "EdDSA"), 86),
+    "ES384": 128,
+    "ES512": 176,
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), 342),
+}
+"""Least characters of a signature by its algorithm (RFC 7518 section 3.1, RFC 8037)."""
+_BEGUN_JWT = re.compile(
+    rf"{RUN_START}[A-Za-z0-9_\-]*+{_PAD}(?:{_DOT}[A-Za-z0-9_\-]*+{_PAD})?(?:%(?:25){{0,4}}2?)?\Z"
+)
+_HEADER_NAMES = ("alg", "typ", "kid", "enc", "cty", "x5t", "x5c", "jku", "jwk")
 _BASE64 = str.maketrans("-_", "+/")
+_LONGEST_BEGINNING = 16_384
 _ALPHABET = re.compile(r"[A-Za-z0-9+/=_\-.:~%|$!*]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _NO_KEY = re.compile(r"https?:|/|0x[0-9a-fA-F]{40}\Z")
@@ -63,6 +77,8 @@ class Jwt(NamedTuple):
     start: int
     end: int
     expires_at: datetime | None
+    is_cut: bool = False
+    """Its signature is shorter than its algorithm makes one."""
 
 
 def decode_base64(text: str) -> bytes | None:
@@ -118,8 +134,34 @@ def find_jwts(text: str) -> list[Jwt]:
             continue
         end = match.start(3) if match[3] else match.end()
         claims = read_json_object(decode_base64(match[2])) or {}
-        found.append(Jwt(match.start(), end, claim_time(claims.get("exp"))))
+        shortest = _SIGNATURE_LENGTHS.get(str(header["alg"]), 0)
+        is_cut = end == len(text) and len(re.split(_DOT, text[match.start() : end])[2]) < shortest
+        found.append(Jwt(match.start(), end, claim_time(claims.get("exp")), is_cut))
     return found
+
+
+def begun_jwt(text: str, *, is_named: bool = False) -> int | None:
+    """Where the JSON Web Token begins in the middle of which ``text`` ends, before its second dot; None for none.
+
+    Its header tells it by its first key. ``is_named`` says that a token is expected there: then less is enough.
+    """
+    if (match := _BEGUN_JWT.search(text, max(0, len(text) - _LONGEST_BEGINNING))) is None:
+        return None
+    head = _decoded_beginning(re.split(_DOT, match.group(), maxsplit=1)[0])
+    if read_json(head) is not None:
+        return match.start() if "alg" in (read_json_object(head) or {}) else None
+    for name in _HEADER_NAMES:
+        key = f'{{"{name}"'
+        if head.startswith(key) or (is_named and key.startswith(head)):
+            return match.start()
+    return None
+
+
+def _decoded_beginning(text: str) -> str:
+    """What base64 that breaks off says, as far as it goes."""
+    text = text.translate(_BASE64).rstrip("=")
+    whole = text[: len(text) // 4 * 4]
+    return (decode_base64(whole) or b"").decode("ascii", "replace")
 
 
 def is_digest(value: str) -> bool:

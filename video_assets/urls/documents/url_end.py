@@ -80,8 +80,8 @@ def complete_end(url: str, also: Iterable[int] = ()) -> int:
     if not extra and not any(sign.search(url, start) for sign in signs):
         return len(url)
     whole = recent_analysis(url)
-    if not whole.verdicts and not schemes.candidates(whole.parts):
-        return len(url)
+    # A URL that no scheme is about may still be one that a user's own rule is about.
+    is_unknown = not whole.verdicts and not schemes.candidates(whole.parts)
     query = url.find("?", start)
     secrets = _secrets(whole)
     floor = max((begin for begin, _ in secrets), default=0)
@@ -93,7 +93,7 @@ def complete_end(url: str, also: Iterable[int] = ()) -> int:
             continue
         if in_path and end not in next_url and not _ends_a_path(url, end):
             continue
-        if _is_complete(analyse(url[:end]), whole):
+        if is_unknown or _is_complete(analyse(url[:end]), whole):
             return end
     return len(url)
 
@@ -154,12 +154,12 @@ def _secrets(whole: Analysis) -> list[Span]:
 def _is_complete(part: Analysis, whole: Analysis) -> bool:
     """Whether ``part`` is temporary or secret in the same way as ``whole``, of which it is the beginning."""
     mine = _naming(part)
-    if mine is None:
+    if mine is None or mine.truncated:
         return False
     theirs = _naming(whole)
     if theirs is None:
         return True
-    if mine.scheme is not theirs.scheme and not theirs.scheme.fallback:
+    if mine.scheme is not theirs.scheme and not (theirs.scheme.fallback or theirs.truncated):
         return False
     return theirs.expires_at is None or mine.expires_at == theirs.expires_at
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Parts, Span
+from video_assets.urls.placeholders import has_placeholder
 from video_assets.urls.schemes.cdns import CDNS
 from video_assets.urls.schemes.cdns_china import CDNS_CHINA
 from video_assets.urls.schemes.clouds import CLOUDS
@@ -31,6 +33,7 @@ _by_param: dict[str, list[int]] = {}
 _by_ending: dict[str, list[int]] = {}
 _by_host: dict[str, list[int]] = {}
 _by_hint: dict[str, list[int]] = {}
+_by_beginning: dict[str, list[int]] = {}
 _with_jwt: list[int] = []
 _with_userinfo: list[int] = []
 _with_digest: list[int] = []
@@ -62,6 +65,11 @@ def _file(number: int, scheme: Scheme) -> None:
 
 for _number, _scheme in enumerate(SCHEMES):
     _file(_number, _scheme)
+    for _name in _scheme.begins:
+        _by_beginning.setdefault(_name.removeprefix("*"), []).append(_number)
+
+_ANY_BEGINNING = _by_beginning.pop("")
+_HOST_RULES = frozenset(scheme.name for scheme in RETENTION)
 
 _hints = tuple(_by_hint.items())
 
@@ -76,8 +84,8 @@ def knows_host(host: str) -> bool:
 
 
 def knows_param(name: str) -> bool:
-    """Whether any entry is about a parameter of this name (lower case)."""
-    return bool(_about_param(name))
+    """Whether any entry is about a parameter of this name (lower case), whole or cut off."""
+    return bool(_about_param(name)) or bool(_begun_by(name))
 
 
 def knows_path(path: str) -> bool:
@@ -119,21 +127,43 @@ def _about_param(name: str) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
+def _begun_by(name: str) -> tuple[int, ...]:
+    """The entries that may have begun with a parameter of this name (lower case)."""
+    numbers = _by_beginning.get(name, [])
+    if "-" in name:
+        numbers = numbers + _by_beginning.get(name[name.rindex("-") :], [])
+    return tuple(numbers)
+
+
+@lru_cache(maxsize=4096)
 def _about_host(host: str) -> tuple[int, ...]:
     """The entries about this host (lower case) or one above it."""
     labels = host.rsplit(".", _MOST_LABELS)
     if len(labels) > _MOST_LABELS:
         labels = labels[1:]
     domains = (".".join(labels[index:]) for index in range(len(labels) - 1))
-    return tuple(number for domain in domains for number in _by_host.get(domain, ()))
+    found = (number for domain in domains for number in _by_host.get(domain, ()))
+    return tuple(
+        number for number in found if (like := SCHEMES[number].host_like) is None or like.search(host) is not None
+    )
 
 
-def matching(parts: Parts) -> list[tuple[Scheme, list[Span]]]:
-    """The schemes that hold for a URL with the spans of their secrets, the most telling first.
+class Match(NamedTuple):
+    """A scheme that holds for a URL."""
+
+    scheme: Scheme
+    secrets: list[Span]
+    truncated: bool = False
+    """The URL was cut off: it has the beginning of this scheme, or a signature that is not whole."""
+
+
+def matching(parts: Parts) -> list[Match]:
+    """The schemes that hold for a URL, the most telling first.
 
     Of the token schemes only the first is taken. A fallback is taken only for secrets that no other explains.
+    Where no signature holds, a scheme of which the URL is the beginning is taken.
     """
-    found: list[tuple[Scheme, list[Span]]] = []
+    found: list[Match] = []
     fallbacks: list[Scheme] = []
     token_named = False
     for number in candidates(parts):
@@ -141,15 +171,21 @@ def matching(parts: Parts) -> list[tuple[Scheme, list[Span]]]:
         if scheme.fallback:
             fallbacks.append(scheme)
         elif not (scheme.jwt and token_named) and scheme.holds(parts):
-            found.append((scheme, scheme.secret_spans(parts)))
+            found.append(
+                Match(scheme, scheme.secret_spans(parts), bool(scheme.cut or scheme.jwt) and scheme.is_cut(parts))
+            )
             token_named = token_named or scheme.jwt
+    if not any(_is_signature(match, parts) for match in found) and (begun := _beginning(parts)) is not None:
+        found.append(Match(begun, begun.secret_spans(parts), truncated=True))
     for scheme in fallbacks:
         if scheme.holds(parts):
             explained = [
                 span
-                for known, spans in found
-                if scheme.kind is Kind.CREDENTIAL_ONLY or known.kind_of(parts) is Kind.TEMPORARY
-                for span in spans
+                for match in found
+                if scheme.kind is Kind.CREDENTIAL_ONLY
+                or match.truncated
+                or match.scheme.kind_of(parts) is Kind.TEMPORARY
+                for span in match.secrets
             ]
             left = [
                 (start, end)
@@ -157,5 +193,23 @@ def matching(parts: Parts) -> list[tuple[Scheme, list[Span]]]:
                 if not any(start < known_end and end > known_start for known_start, known_end in explained)
             ]
             if left:
-                found.append((scheme, left))
+                found.append(Match(scheme, left))
     return found
+
+
+def _is_signature(match: Match, parts: Parts) -> bool:
+    return match.scheme.name not in _HOST_RULES and match.scheme.kind_of(parts) is Kind.TEMPORARY
+
+
+def _beginning(parts: Parts) -> Scheme | None:
+    """The first entry of which ``parts`` can only be the beginning."""
+    numbers = {number for name in parts.params for number in _begun_by(name)}
+    if parts.text.find("eyJ", parts.path_start) >= 0:
+        numbers.update(_ANY_BEGINNING)
+    for number in sorted(numbers):
+        scheme = SCHEMES[number]
+        if scheme.fallback and scheme.holds(parts):
+            continue
+        if scheme.has_begun(parts) and not has_placeholder(parts.text, parts.path_end):
+            return scheme
+    return None

@@ -7,6 +7,7 @@ import re
 from video_assets.urls import moments
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Parts
+from video_assets.urls.schemes.beginnings import drawn, short_epoch, short_hex, timed
 from video_assets.urls.schemes.model import (
     EPOCH_VALUE,
     HASH_VALUE,
@@ -40,6 +41,15 @@ _AKAMAI = re.compile(
 _AKAMAI_TIME = re.compile(
     r"(?:[~/=&?,]|%(?:25)*(?:7[eE]|3[dD]|2[fF]))exp(?:=|%(?:25)*3[dD])(?P<time>[0-9]{1,13})(?![0-9])"
 )
+
+_AKAMAI_BEGUN = re.compile(r"(?:st|exp)=[0-9]|(?:ip|acl|data|id)=[^~]*~(?:st|exp)=")
+
+
+def _akamai_broke_off(value: str) -> bool:
+    """True for a token whose MAC, by the length of its SHA-256, is not whole; SHA-1 and MD5 are."""
+    _, sign, mac = value.replace("%3D", "=").replace("%7E", "~").rpartition("hmac=")
+    return bool(sign) and "~" not in mac and len(mac) not in (32, 40, 64) and len(mac) < 64
+
 
 _GDA = re.compile(r"^(?:exp=)?(?P<time>[0-9]{10})_(?P<secret>[0-9a-fA-F]{32,128})$")
 
@@ -98,6 +108,16 @@ CDNS: tuple[Scheme, ...] = (
         secret=(_akamai_secret,),
         volatile_path=re.compile(r"/(?P<cut>[^/]*hmac(?:=|%3[dD])[^/]*/?)"),
         volatile=("hdnts", "hdnea", "hdntl", "__token__", "__cld_token__", "hmac", "exp", "acl", "st"),
+        begins=("hdnts", "hdnea", "hdntl", "__token__", "__cld_token__", "token"),
+        begins_when=lambda parts: any(
+            param.name != "token" or _AKAMAI_BEGUN.match(param.value)
+            for name in ("hdnts", "hdnea", "hdntl", "__token__", "__cld_token__", "token")
+            for param in parts.params.get(name, ())
+        ),
+        cut=tuple(
+            (name, _akamai_broke_off)
+            for name in ("hdnts", "hdnea", "hdntl", "__token__", "__cld_token__", "token")
+        ),
     ),
     Scheme(
         name="akamai_gda",
@@ -106,6 +126,7 @@ CDNS: tuple[Scheme, ...] = (
         when=shaped(("__gda__",), _GDA),
         expires=shaped_time(("__gda__",), _GDA),
         secret=(shaped_secret(("__gda__",), _GDA),),
+        begins=("__gda__",),
     ),
     Scheme(
         name="cloudflare_token",
@@ -125,6 +146,9 @@ CDNS: tuple[Scheme, ...] = (
         when=lambda parts: parts.on_host("imagedelivery.net") or "/cdn-cgi/imagedelivery/" in parts.path,
         expires=epoch("exp"),
         secret=("sig",),
+        begins=("exp",),
+        begins_when=both(timed("exp"), on("imagedelivery.net")),
+        cut=(("sig", short_hex(64)), ("exp", short_epoch)),
     ),
     Scheme(
         name="cloudflare_stream",
@@ -229,6 +253,7 @@ CDNS: tuple[Scheme, ...] = (
         expires=epoch("wowzatokenendtime"),
         secret=("wowzatokenhash",),
         volatile=("wowzatoken*",),
+        begins=("wowzatokenendtime", "wowzatokenstarttime"),
     ),
     Scheme(
         name="cdn77",
@@ -264,6 +289,9 @@ CDNS: tuple[Scheme, ...] = (
         when=both(on("upcdn.io"), lambda parts: (parts.first("exp") or "").lower() != "inf"),
         expires=epoch("exp"),
         secret=("sig",),
+        begins=("exp",),
+        begins_when=both(timed("exp"), on("upcdn.io")),
+        cut=(("sig", short_hex(64)),),
     ),
     Scheme(
         name="bytescale",
@@ -280,6 +308,9 @@ CDNS: tuple[Scheme, ...] = (
         when=signed("ik-s", "ik-t"),
         expires=epoch("ik-t"),
         secret=("ik-s",),
+        begins=("ik-t", "ik-s"),
+        begins_when=either(timed("ik-t"), drawn("ik-s")),
+        cut=(("ik-s", short_hex(40)), ("ik-t", short_epoch)),
     ),
     Scheme(
         name="pixelbin",
@@ -289,5 +320,7 @@ CDNS: tuple[Scheme, ...] = (
         expires=epoch("pbe"),
         secret=("pbs",),
         volatile=("pbt",),
+        begins=("pbe", "pbs"),
+        begins_when=either(timed("pbe"), drawn("pbs")),
     ),
 )

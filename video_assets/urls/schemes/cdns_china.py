@@ -8,6 +8,7 @@ from datetime import timedelta, timezone
 from video_assets.urls import moments
 from video_assets.urls.classification import Bound
 from video_assets.urls.parts import Parts
+from video_assets.urls.schemes.beginnings import drawn, last_is, short_base64, short_epoch, short_hex, timed
 from video_assets.urls.schemes.model import (
     EPOCH_VALUE,
     HASH_VALUE,
@@ -133,6 +134,8 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         when=both(shaped(("sign",), MD5_VALUE), shaped(("t",), EPOCH_VALUE)),
         expires=epoch("t", bound=Bound.LOWER),
         secret=("sign",),
+        begins=("sign",),
+        begins_when=both(last_is("t", "ti", "tim", "time", "us"), shaped(("sign",), MD5_VALUE)),
     ),
     Scheme(
         name="xiaohongshu",
@@ -162,6 +165,9 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         when=signed("txsecret", "txtime", read=moments.parse_hex_epoch),
         expires=hex_epoch("txtime"),
         secret=("txsecret",),
+        begins=("txsecret", "txtime"),
+        begins_when=either(timed("txtime", base=16), drawn("txsecret")),
+        cut=(("txsecret", short_hex(32)), ("txtime", short_hex(8))),
     ),
     Scheme(
         name="tiktok",
@@ -181,6 +187,9 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         expires=epoch("x-expires"),
         secret=("x-signature", "x-orig-sign"),
         volatile=("x-orig-*", "refresh_token", "shp", "shcp", "idc", "ps"),
+        begins=("x-expires", "x-signature"),
+        begins_when=either(timed("x-expires"), drawn("x-signature")),
+        cut=(("x-signature", short_base64), ("x-expires", short_epoch)),
     ),
     Scheme(
         name="lighttpd_secdownload",
@@ -201,6 +210,10 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         expires=_wangsu_end,
         secret=("wssecret",),
         volatile=("wstime", "wsabstime"),
+        begins=("wssecret", "wstime", "wsabstime"),
+        begins_when=either(
+            timed("wstime", "wsabstime"), timed("wstime", "wsabstime", base=16), drawn("wssecret")
+        ),
     ),
     Scheme(
         name="weibo",
@@ -211,6 +224,8 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         secret=("ssig",),
         volatile=("kid",),
         lists=("kid",),
+        begins=("ssig",),
+        begins_when=timed("expires"),
     ),
     Scheme(
         name="bilibili",
@@ -240,5 +255,11 @@ CDNS_CHINA: tuple[Scheme, ...] = (
             "bw",
             "logo",
         ),
+        begins=("deadline", "upsig"),
+        begins_when=both(
+            either(timed("deadline"), drawn("upsig")),
+            lambda parts: bool({"upsig", "uparams", "uipk", "trid"} & parts.params.keys()),
+        ),
+        cut=(("upsig", short_hex(32)),),
     ),
 )

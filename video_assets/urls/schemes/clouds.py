@@ -7,6 +7,20 @@ from typing import Any
 
 from video_assets.urls import moments
 from video_assets.urls.parts import Parts
+from video_assets.urls.schemes.beginnings import (
+    AZURE_NAMES,
+    azure_has_begun,
+    beginning_of,
+    begins_like,
+    canned_has_begun,
+    custom_has_begun,
+    drawn,
+    short_base64,
+    short_der,
+    short_epoch,
+    short_hex,
+    timed,
+)
 from video_assets.urls.schemes.model import (
     ANSWER_PARAMS,
     Death,
@@ -103,6 +117,20 @@ _AWS_QUERY_AUTH = "https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-s
 
 _AWS_SECRETS = ("x-amz-signature", "x-amz-security-token", "x-amz-s3session-token")
 
+_AWS_BEGINS = (
+    *("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signedheaders", "x-amz-signature"),
+    *("x-amz-security-token", "x-amz-content-sha256"),
+)
+
+_AWS_CUT = (
+    ("x-amz-signedheaders", beginning_of("host")),
+    ("x-id", beginning_of("GetObject", "PutObject")),
+)
+
+_VENDOR_ALGORITHM = re.compile(
+    r"x-(?!amz-|goog-|tos-|oss-)[a-z0-9]{2,12}-algorithm=[A-Za-z0-9]*-?HMAC-?SHA", re.IGNORECASE
+)
+
 _SIGNED_AWS = with_any("x-amz-date", "x-amz-credential", "x-amz-algorithm", "x-amz-expires")
 
 CLOUDS: tuple[Scheme, ...] = (
@@ -117,6 +145,8 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=date_plus_seconds("x-amz-date", "x-amz-expires", upper_with="x-amz-security-token"),
         secret=_AWS_SECRETS,
         volatile=("x-amz-*", *ANSWER_PARAMS),
+        begins=("x-amz-region-set",),
+        cut=(("x-amz-signature", short_der), *_AWS_CUT),
     ),
     Scheme(
         name="aws_sigv4",
@@ -126,6 +156,8 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=date_plus_seconds("x-amz-date", "x-amz-expires", upper_with="x-amz-security-token"),
         secret=_AWS_SECRETS,
         volatile=("x-amz-*", *ANSWER_PARAMS),
+        begins=_AWS_BEGINS,
+        cut=(("x-amz-signature", short_hex(64)), *_AWS_CUT),
     ),
     Scheme(
         name="aws_sigv2",
@@ -136,6 +168,8 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=epoch("expires", upper_with="x-amz-security-token"),
         secret=("signature", "x-amz-security-token", "securitytoken"),
         volatile=("expires", "x-amz-*", "timestamp", "signatureversion", "signaturemethod", *ANSWER_PARAMS),
+        begins=("awsaccesskeyid",),
+        cut=(("signature", short_base64), ("expires", short_epoch)),
     ),
     Scheme(
         name="cloudfront_custom",
@@ -148,6 +182,9 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=_policy_end,
         secret=("signature", "policy"),
         volatile=("expires", "hash-algorithm", *ANSWER_PARAMS),
+        begins=("policy",),
+        begins_when=custom_has_begun,
+        cut=(("signature", short_base64),),
     ),
     Scheme(
         name="cloudfront_canned",
@@ -160,6 +197,9 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=epoch("expires"),
         secret=("signature",),
         volatile=("expires", "hash-algorithm", *ANSWER_PARAMS),
+        begins=("expires",),
+        begins_when=canned_has_begun,
+        cut=(("signature", short_base64), ("expires", short_epoch)),
     ),
     Scheme(
         name="gcs_v4",
@@ -169,6 +209,14 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=date_plus_seconds("x-goog-date", "x-goog-expires", upper_with="x-goog-security-token"),
         secret=("x-goog-signature", "x-goog-security-token"),
         volatile=("x-goog-*", *ANSWER_PARAMS),
+        begins=(
+            "x-goog-algorithm",
+            "x-goog-credential",
+            "x-goog-date",
+            "x-goog-signedheaders",
+            "x-goog-signature",
+        ),
+        cut=(("x-goog-signature", short_hex(64)),),
     ),
     Scheme(
         name="gcs_v2",
@@ -177,6 +225,8 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=epoch("expires"),
         secret=("signature",),
         volatile=("expires", *ANSWER_PARAMS),
+        begins=("googleaccessid",),
+        cut=(("signature", short_base64), ("expires", short_epoch)),
     ),
     Scheme(
         name="cloud_cdn",
@@ -186,6 +236,9 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=epoch("expires"),
         secret=("signature",),
         volatile=("expires", "urlprefix", "edge-cache-token"),
+        begins=("keyname", "urlprefix"),
+        begins_when=either(timed("expires"), begins_like("urlprefix", "aHR0c")),
+        cut=(("signature", short_base64), ("expires", short_epoch)),
     ),
     Scheme(
         name="media_cdn",
@@ -203,6 +256,7 @@ CLOUDS: tuple[Scheme, ...] = (
         ),
         secret=(shaped_secret(("edge-cache-token",), _EDGE_CACHE_SECRET),),
         volatile=("keyname", "urlprefix", "expires"),
+        begins=("edge-cache-token",),
     ),
     Scheme(
         name="media_cdn",
@@ -264,6 +318,9 @@ CLOUDS: tuple[Scheme, ...] = (
                 "rsct",
             ),
         ),
+        begins=AZURE_NAMES,
+        begins_when=azure_has_begun,
+        cut=(("sig", short_base64),),
     ),
     Scheme(
         name="vendor_sigv4",
@@ -279,6 +336,11 @@ CLOUDS: tuple[Scheme, ...] = (
             ],
         ),
         volatile=("x-kss-*", "x-ksc-*", "x-bos-*", "x-jdcloud-*", "x-eos-*", *ANSWER_PARAMS),
+        begins=("*-algorithm",),
+        begins_when=lambda parts: any(
+            _VENDOR_ALGORITHM.match(f"{name}={found[0].value}") for name, found in parts.params.items()
+        ),
+        cut=(("*-signature", short_hex(64)),),
     ),
     Scheme(
         name="swift_tempurl",
@@ -288,6 +350,9 @@ CLOUDS: tuple[Scheme, ...] = (
         expires=epoch("temp_url_expires"),
         secret=("temp_url_sig",),
         volatile=("temp_url_prefix", "temp_url_ip_range", "filename", "inline"),
+        begins=("temp_url_sig", "temp_url_expires"),
+        begins_when=either(timed("temp_url_expires"), drawn("temp_url_sig")),
+        cut=(("temp_url_sig", short_hex(40)), ("temp_url_expires", short_epoch)),
     ),
     Scheme(
         name="oracle_par",

@@ -7,6 +7,7 @@ import re
 from video_assets.urls import moments
 from video_assets.urls.classification import Bound, Kind
 from video_assets.urls.parts import Parts, percent_decode
+from video_assets.urls.schemes.beginnings import last_is, short_base64, short_epoch, short_hex, timed, written
 from video_assets.urls.schemes.model import (
     ANSWER_PARAMS,
     Death,
@@ -46,6 +47,9 @@ _BCE = re.compile(
 )
 
 
+_BCE_BEGUN = re.compile(r"bce-auth-v[0-9](?:/|\Z)")
+
+
 def _bce(parts: Parts) -> re.Match[str] | None:
     return _BCE.search(parts.first("authorization") or "")
 
@@ -65,6 +69,8 @@ def _bce_is_endless(parts: Parts) -> bool:
 
 _QINIU_TOKEN = re.compile(r"^[A-Za-z0-9_\-]{20,64}:(?P<secret>[A-Za-z0-9_\-]{20,64}={0,2})$")
 
+_QINIU_BEGUN = re.compile(r"[A-Za-z0-9_\-]{20,64}(?::[A-Za-z0-9_\-]*)?\Z|(?=[^0-9]*[0-9])[A-Za-z0-9_\-]{4,19}\Z")
+
 _UPYUN = re.compile(r"^(?P<secret>[0-9A-Fa-f]{8})(?P<time>[0-9]{10})$")
 
 CLOUDS_CHINA: tuple[Scheme, ...] = (
@@ -75,6 +81,8 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
         expires=epoch("expires", upper_with="security-token"),
         secret=("signature", "security-token"),
         volatile=("expires", *ANSWER_PARAMS),
+        begins=("ossaccesskeyid",),
+        cut=(("signature", short_base64), ("expires", short_epoch)),
     ),
     Scheme(
         name="alibaba_oss_v4",
@@ -87,6 +95,8 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
             *("x-oss-date", "x-oss-expires", "x-oss-credential", "x-oss-signature-version"),
             *("x-oss-additional-headers", "x-oss-access-key-id", *ANSWER_PARAMS),
         ),
+        begins=("x-oss-signature-version", "x-oss-credential", "x-oss-date", "x-oss-signature", "x-oss-expires"),
+        cut=(("x-oss-signature", short_hex(64)),),
     ),
     Scheme(
         name="tencent_cos",
@@ -98,6 +108,8 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
         expires=_cos_end,
         secret=("q-signature", "x-cos-security-token", shaped_secret(("sign",), _COS_SECRET)),
         volatile=("q-*", "sign", *ANSWER_PARAMS),
+        begins=("q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list"),
+        cut=(("q-signature", short_hex(40)), ("sign", lambda value: not _COS_SECRET.search(value))),
     ),
     Scheme(
         name="volcengine_tos",
@@ -110,6 +122,8 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
             *("x-tos-algorithm", "x-tos-credential", "x-tos-date", "x-tos-expires", "x-tos-signedheaders"),
             *("x-tos-policy", "x-tos-signedquery", *ANSWER_PARAMS),
         ),
+        begins=("x-tos-algorithm", "x-tos-credential", "x-tos-date", "x-tos-expires", "x-tos-signedheaders"),
+        cut=(("x-tos-signature", short_hex(64)),),
     ),
     Scheme(
         name="huawei_obs",
@@ -118,6 +132,8 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
         expires=epoch("expires", upper_with="x-obs-security-token"),
         secret=("signature", "x-obs-security-token"),
         volatile=("expires", *ANSWER_PARAMS),
+        begins=("accesskeyid",),
+        cut=(("signature", short_base64), ("expires", short_epoch)),
     ),
     Scheme(
         name="kingsoft_ks3",
@@ -126,6 +142,8 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
         expires=epoch("expires", upper_with="security-token"),
         secret=("signature", "security-token", "x-kss-security-token"),
         volatile=("expires", *ANSWER_PARAMS),
+        begins=("kssaccesskeyid",),
+        cut=(("signature", short_base64), ("expires", short_epoch)),
     ),
     Scheme(
         name="ucloud_us3",
@@ -134,6 +152,8 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
         expires=epoch("expires"),
         secret=("signature", "securitytoken"),
         volatile=("expires",),
+        begins=("ucloudpublickey",),
+        cut=(("signature", short_base64), ("expires", short_epoch)),
     ),
     Scheme(
         name="qiniu",
@@ -143,6 +163,9 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
         expires=epoch("e"),
         secret=(shaped_secret(("token",), _QINIU_TOKEN),),
         volatile=("attname",),
+        begins=("token",),
+        begins_when=both(timed("e"), last_is("token"), written("token", _QINIU_BEGUN)),
+        cut=(("e", short_epoch),),
     ),
     Scheme(
         name="baidu_bos",
@@ -152,6 +175,10 @@ CLOUDS_CHINA: tuple[Scheme, ...] = (
         expires=_bce_end,
         secret=(shaped_secret(("authorization",), _BCE), "x-bce-security-token"),
         volatile=("responsecontentdisposition", *ANSWER_PARAMS),
+        begins=("authorization",),
+        begins_when=lambda parts: (
+            _bce(parts) is None and _BCE_BEGUN.match(parts.first("authorization") or "") is not None
+        ),
     ),
     Scheme(
         name="baidu_bos",

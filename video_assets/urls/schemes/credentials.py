@@ -9,8 +9,10 @@ from itertools import product
 from video_assets.urls import moments
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Param, Parts, Span, percent_decode
+from video_assets.urls.placeholders import is_placeholder
+from video_assets.urls.schemes.beginnings import jwt_beginning, may_be_short_signature, short_epoch
 from video_assets.urls.schemes.model import BLANKS, Death, Scheme
-from video_assets.urls.tokens import KNOWN_KEY, MARKER, is_key, is_random, is_signature
+from video_assets.urls.tokens import KNOWN_KEY, is_key, is_random, is_signature
 
 
 def _spellings(*names: str) -> tuple[str, ...]:
@@ -109,6 +111,8 @@ _SIGNATURE_SET = frozenset(SIGNATURE_NAMES)
 # Too general to pair with a bare letter.
 _WEAK_EXPIRY = {"e", "until", "validity", "endtime", "end_time", "end-time"}
 _WEAK_SIGNATURE = {"s", "t", "k", "h", "st", "tk", "key", "code", "auth", "secret", "credential", "checksum"}
+_STRONG_EXPIRY = _EXPIRY_SET - _WEAK_EXPIRY
+_STRONG_SIGNATURE = _SIGNATURE_SET - _WEAK_SIGNATURE
 
 
 def _expiry(parts: Parts) -> tuple[Param, datetime] | None:
@@ -154,6 +158,32 @@ def _bare(value: str) -> str:
 def _home_made_end(parts: Parts) -> Death:
     found = _expiry(parts)
     return Death(found[1] if found else None)
+
+
+def _home_made_has_begun(parts: Parts) -> bool:
+    """An expiry and then a signature that breaks off with the URL; or a signature, and an expiry that does."""
+    last = parts.last
+    if last is None or parts.text[last.end :] not in ("", "&"):
+        return False
+    is_named = parts.text[last.value_start - 1] == "="
+    times = (moments.parse_any(param.value.strip(BLANKS)) for param in _named(parts, _STRONG_EXPIRY))
+    if any(moments.is_plausible(time) for time in times):
+        if not is_named:
+            return any(name.startswith(last.name) for name in _STRONG_SIGNATURE)
+        if last.end < len(parts.text):
+            return last.name in _STRONG_EXPIRY
+        return last.name in _STRONG_SIGNATURE and may_be_short_signature(last)
+    if last.end < len(parts.text):
+        return False
+    if not is_named:
+        return bool(_signatures(parts, weak=False)) and any(name.startswith(last.name) for name in _STRONG_EXPIRY)
+    return last.name in _EXPIRY_SET and short_epoch(last.value) and bool(_signatures(parts))
+
+
+def _begun_token(parts: Parts) -> list[Span]:
+    """What is there of a token that breaks off with the URL."""
+    start = None if parts.jwts else jwt_beginning(parts)
+    return [] if start is None else [(start, len(parts.text))]
 
 
 API_KEY_NAMES = _spellings(
@@ -228,9 +258,9 @@ def _userinfo(parts: Parts) -> list[Span]:
     spans = []
     # "https://host:443@/" is a misplaced port; "postgresql://user:secret@/name" has no host but a password.
     is_port = not parts.host and password.isdigit() and len(password) <= 5
-    if password and password != MARKER and not is_port:
+    if password and not is_placeholder(password) and not is_port:
         spans.append((start + len(name) + 1, end))
-    if name != MARKER and is_key(percent_decode(name)):
+    if not is_placeholder(name) and is_key(percent_decode(name)):
         spans.append((start, start + len(name)))
     return spans
 
@@ -240,6 +270,9 @@ CREDENTIALS: tuple[Scheme, ...] = (
         name="jwt",
         source="RFC 7519 (exp), RFC 7515, RFC 7516",
         jwt=True,
+        begins_when=lambda parts: jwt_beginning(parts) is not None,
+        begins=("*",),
+        secret=(_begun_token,),
     ),
     Scheme(
         name="home_made",
@@ -250,6 +283,8 @@ CREDENTIALS: tuple[Scheme, ...] = (
         secret=(_signatures,),
         volatile=EXPIRY_NAMES,
         fallback=True,
+        begins=(*EXPIRY_NAMES, "md5", "token", "hash"),
+        begins_when=_home_made_has_begun,
     ),
     Scheme(
         name="userinfo",

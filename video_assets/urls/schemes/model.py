@@ -88,17 +88,63 @@ class Scheme:
     """For a retention: how the end relates to it. A row is younger than its file, so the file may end sooner."""
     fallback: bool = False
     """A guess by names and shapes: holds only for secrets that no more precise entry explains."""
+    host_like: re.Pattern[str] | None = None
+    """What a host of ``hosts`` must look like besides, in lower case."""
+    begins: tuple[str, ...] = ()
+    """Parameters by each of which a URL of this scheme is known although it was cut off: its signer alone writes
+    them. A name may begin with ``*``; then it is the end of one that ``begins_when`` looks at."""
+    begins_when: Test = always
+    """A further condition for that, where others write such a parameter too."""
+    cut: tuple[tuple[str, Callable[[str], bool]], ...] = ()
+    """Parameters that may be the last of the URL, each with a test whether its value (decoded) broke off."""
 
     def holds(self, parts: Parts) -> bool:
         """True when ``parts`` is a URL of this scheme."""
         return (
             parts.has(*self.needs)
             and (not self.hosts or parts.on_host(*self.hosts))
+            and (self.host_like is None or self.host_like.search(parts.host) is not None)
             and (not self.hint or self.hint in parts.text)
             and (not self.jwt or bool(parts.jwts))
             and (not self.userinfo or parts.userinfo is not None)
             and self.when(parts)
         )
+
+    def has_begun(self, parts: Parts) -> bool:
+        """True when ``parts``, which is no whole URL of this scheme, can only be the beginning of one."""
+        return (
+            (
+                any(name in parts.params for name in self.begins if not name.startswith("*"))
+                or any(name.startswith("*") for name in self.begins)
+            )
+            and (not self.hosts or parts.on_host(*self.hosts))
+            and self.begins_when(parts)
+        )
+
+    def is_cut(self, parts: Parts) -> bool:
+        """True when ``parts``, for which this scheme holds, broke off in its last parameter."""
+        if self.jwt:
+            return any(token.is_cut for token in parts.jwts)
+        last = parts.last
+        if last is None or last.end < len(parts.text):
+            return False
+        if parts.text[last.value_start - 1] != "=":  # not even its name is whole
+            known = (*self.needs, *self.secret, *self.volatile)
+            return any(
+                isinstance(name, str) and last.name != name.rstrip("*") and name.startswith(last.name)
+                for name in known
+            )
+        return any(
+            (name == last.name or (name[0] == "*" and last.name.endswith(name[1:]))) and broke_off(last.value)
+            for name, broke_off in self.cut
+        )
+
+    def death_of_beginning(self, parts: Parts) -> Death:
+        """When a URL that was cut off dies: by what stands before its last parameter, which may not be whole."""
+        if self.jwt:
+            return self.death(parts)
+        text, last = parts.text, parts.last
+        return Death(None) if last is None else self.expires(Parts(text[: last.start].rstrip("&?")))
 
     def death(self, parts: Parts) -> Death:
         """When the URL dies, as far as it tells."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from video_assets.urls import moments
 from video_assets.urls.classification import Bound, Kind
 from video_assets.urls.parts import Parts, Span, percent_decode
+from video_assets.urls.schemes.beginnings import begins_like, drawn, short_hex, timed
 from video_assets.urls.schemes.model import (
     Death,
     Scheme,
@@ -75,6 +76,11 @@ def _filestack_end(policy: str) -> Death:
     return Death(claim_time((read_json_object(decode_base64(percent_decode(policy))) or {}).get("expiry")))
 
 
+def _filestack_has_begun(parts: Parts) -> bool:
+    """A policy with an end and no signature behind it, or one that says ``{"expiry"`` first."""
+    return _filestack(parts).at is not None or begins_like("policy", "eyJleHBpcnki")(parts)
+
+
 def _filestack(parts: Parts) -> Death:
     return _filestack_end(parts.first("policy") or "")
 
@@ -109,6 +115,14 @@ PLATFORMS: tuple[Scheme, ...] = (
         expires=hex_epoch("ex"),
         secret=("hm",),
         volatile=("is",),
+        begins=("ex", "is"),
+        begins_when=both(
+            shaped(("ex",), _HEX_8),
+            either(
+                on("discordapp.com", "discordapp.net"), lambda parts: bool({"is", "hm"} & parts.params.keys())
+            ),
+        ),
+        cut=(("hm", short_hex(64)), ("ex", short_hex(8))),
     ),
     Scheme(
         name="meta",
@@ -118,6 +132,9 @@ PLATFORMS: tuple[Scheme, ...] = (
         expires=hex_epoch("oe"),
         secret=("oh",),
         volatile=("_nc_*", "ccb", "efg", "edm", "se"),
+        begins=("oh", "oe", "_nc_ohc", "_nc_sid", "_nc_cat", "efg"),
+        begins_when=on("fbcdn.net", "cdninstagram.com", "whatsapp.net"),
+        cut=(("oe", short_hex(8)),),
     ),
     Scheme(
         name="meta_lookaside",
@@ -126,6 +143,8 @@ PLATFORMS: tuple[Scheme, ...] = (
         when=on("fbsbx.com", "facebook.com", "instagram.com", "whatsapp.net", "fbcdn.net"),
         expires=epoch("ext"),
         secret=("hash",),
+        begins=("ext",),
+        begins_when=both(timed("ext"), on("fbsbx.com")),
     ),
     Scheme(
         name="googlevideo",
@@ -171,6 +190,8 @@ PLATFORMS: tuple[Scheme, ...] = (
             "cms_redirect",
             "cmsv",
         ),
+        begins=("expire",),
+        begins_when=both(timed("expire"), either(on("googlevideo.com"), with_any("ei", "sparams"))),
     ),
     Scheme(
         name="googlevideo",
@@ -202,6 +223,8 @@ PLATFORMS: tuple[Scheme, ...] = (
         hint="/sign/",
         when=in_path(re.compile(r"/(?:object|render/image|upload)/(?:upload/)?sign/")),
         jwt=True,
+        begins=("token",),
+        begins_when=in_path(re.compile(r"/(?:object|render/image|upload)/(?:upload/)?sign/")),
     ),
     Scheme(
         name="mux",
@@ -250,6 +273,8 @@ PLATFORMS: tuple[Scheme, ...] = (
         when=signed("token-hash", "token-time"),
         expires=epoch("token-time"),
         secret=("token-hash",),
+        begins=("token-time", "token-hash"),
+        begins_when=either(timed("token-time"), drawn("token-hash")),
     ),
     Scheme(
         name="linkedin",
@@ -260,6 +285,8 @@ PLATFORMS: tuple[Scheme, ...] = (
         expires=epoch("e"),
         secret=("t",),
         volatile=("v",),
+        begins=("e",),
+        begins_when=timed("e"),
     ),
     Scheme(
         name="ittybit",
@@ -269,6 +296,8 @@ PLATFORMS: tuple[Scheme, ...] = (
         when=signed("signature", "expiry"),
         expires=epoch("expiry"),
         secret=("signature",),
+        begins=("expiry",),
+        begins_when=timed("expiry"),
     ),
     Scheme(
         name="reddit_video",
@@ -286,6 +315,8 @@ PLATFORMS: tuple[Scheme, ...] = (
         expires=_cloudinary,
         secret=("signature",),
         volatile=("expires_at",),
+        begins=("api_key", "signature", "timestamp"),
+        begins_when=on("api.cloudinary.com"),
     ),
     Scheme(
         name="notion",
@@ -295,6 +326,8 @@ PLATFORMS: tuple[Scheme, ...] = (
         expires=epoch("expirationtimestamp"),
         secret=("signature",),
         volatile=("downloadname", "spaceid", "table"),
+        begins=("expirationtimestamp",),
+        begins_when=timed("expirationtimestamp"),
     ),
     Scheme(
         name="airtable",
@@ -315,6 +348,8 @@ PLATFORMS: tuple[Scheme, ...] = (
         expires=_twitch,
         secret=("sig", "token"),
         volatile=("p", "nauth", "nauthsig"),
+        begins=("token",),
+        begins_when=begins_like("token", '{"'),
     ),
     Scheme(
         name="twitch",
@@ -331,6 +366,9 @@ PLATFORMS: tuple[Scheme, ...] = (
         when=lambda parts: not parts.has("key-pair-id") and _filestack(parts).at is not None,
         expires=_filestack,
         secret=("signature", "policy"),
+        begins=("policy",),
+        begins_when=_filestack_has_begun,
+        cut=(("signature", short_hex(64)),),
     ),
     Scheme(
         name="filestack",
