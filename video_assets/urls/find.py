@@ -13,7 +13,7 @@ from datetime import datetime
 from video_assets.urls.classification import Classification
 from video_assets.urls.classify import classify
 from video_assets.urls.documents.encodings import ByteOffsets, decode_bytes
-from video_assets.urls.documents.hidden import wanted_places
+from video_assets.urls.documents.reader import places
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.views import View
 from video_assets.urls.redaction import redact
@@ -126,10 +126,11 @@ def _find_in_text(
             classification = known[url] = classify(url, created_at=created_at, now=now)
         return classification
 
-    def must_go(url: str) -> bool:
-        return not classified(url).is_persistable
-
-    for start, end, candidate in wanted_places(View(text), content_type, must_go):
+    covered = 0
+    for start, end, candidate in places(View(text), content_type):
+        if start < covered or classified(candidate.url).is_persistable:
+            continue
+        covered = end
         view = candidate.view
         yield Finding(
             start=start,

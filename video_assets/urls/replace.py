@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from video_assets.urls.classify import classify
 from video_assets.urls.documents.encodings import ByteOffsets, DecodedBytes, decode_bytes
-from video_assets.urls.documents.hidden import Place, in_order, nothing_hides, places, wanted_places
+from video_assets.urls.documents.reader import Place, places
 from video_assets.urls.documents.views import Edit, View, apply_edits
 from video_assets.urls.find import Finding, may_contain
 
@@ -119,29 +118,15 @@ def _choose(
 ) -> dict[View, list[Edit]]:
     """The edits to make, per view."""
 
-    def chosen_of(candidates: Iterable[Place]) -> list[tuple[Place, str]]:
-        new_url = _ByPlace(pairs, decoded) if pairs else lambda place: by_url.get(place.candidate.url)
-        chosen: list[tuple[Place, str]] = []
-        covered = 0
-        for place in candidates:
-            new = new_url(place) if place.start >= covered else None
-            if new is not None:
-                chosen.append((place, new))
-                covered = place.end
-        return chosen
-
+    new_url = _ByPlace(pairs, decoded) if pairs else lambda place: by_url.get(place.candidate.url)
     wanted = len({(finding.start, finding.end) for finding, _ in pairs})
-    chosen = chosen_of(places(root, content_type))
-    if pairs:
-        is_complete = len(chosen) == wanted
-    else:
-        seen = {place.candidate.url for place, _ in chosen}
-        is_complete = nothing_hides([place for place, _ in chosen]) and (
-            len(seen) == len(by_url) or nothing_hides(list(places(root, content_type)))
-        )
-    if not is_complete:
-        found = wanted_places(root, content_type, lambda url: not classify(url).is_persistable)
-        chosen = chosen_of(in_order([*found, *places(root, content_type)]))
+    chosen: list[tuple[Place, str]] = []
+    covered = 0
+    for place in places(root, content_type):
+        new = new_url(place) if place.start >= covered else None
+        if new is not None:
+            chosen.append((place, new))
+            covered = place.end
     if len(chosen) < wanted:
         raise ValueError("a finding does not belong to this content")
     edits: dict[View, list[Edit]] = {}
