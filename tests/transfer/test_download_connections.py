@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from tests.transfer.scripted import script
 from video_assets.emulator.faults import FaultServer
 from video_assets.reasons import Reason
-from video_assets.transfer.download import Downloader, DownloadFailed, DownloadPolicy, clear_spool
+from video_assets.transfer.download import Downloader, DownloadFailed, DownloadPolicy
 from video_assets.transfer.failures import Fault
 from video_assets.transfer.politeness import HostGate
 
@@ -292,15 +292,6 @@ def test_a_spool_that_cannot_be_written_is_our_fault(source: FaultServer, tmp_pa
         _downloader(source.netloc).fetch(source.url("ok"), blocked / "spool")
     assert (caught.value.fault, caught.value.reason) == (Fault.SPOOL, Reason.DISK_FAILED)
     assert str(tmp_path) not in str(caught.value)
-
-
-def test_what_a_killed_process_left_is_swept_and_nothing_younger(spool: Path) -> None:
-    spool.mkdir()
-    (spool / "download-old.part").write_bytes(b"x")
-    (spool / "other.txt").write_bytes(b"x")
-    assert clear_spool(spool, older_than=timedelta(hours=1)) == 0
-    assert clear_spool(spool, older_than=timedelta(seconds=-1)) == 1
-    assert [path.name for path in spool.iterdir()] == ["other.txt"]
 
 
 # TLS, with a certificate authority of our own.

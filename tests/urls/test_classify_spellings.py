@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from video_assets.urls import Kind, classify, fingerprint, redact
-from video_assets.urls.spellings import Layer, decode_spelling, read_spelling
+from video_assets.urls.spellings import Layer, read_spelling
 
 SIGNATURE = "a3f9c1d27b6e4850a3f9c1d27b6e4850a3f9c1d27b6e4850a3f9c1d27b6e4850"
 URL = (
@@ -167,11 +167,12 @@ def test_the_earliest_of_outer_and_inner_end_counts() -> None:
 
 
 def test_layers_are_named_outermost_first() -> None:
-    assert decode_spelling('"https:\\/\\/a.example\\/?b=1&amp;c=2"') == (
+    written = read_spelling('"https:\\/\\/a.example\\/?b=1&amp;c=2"')
+    assert (written.url, written.layers) == (
         "https://a.example/?b=1&c=2",
         (Layer.WRAPPING, Layer.JSON, Layer.HTML),
     )
-    assert decode_spelling("https://a.example/?b=1&c=2") == ("https://a.example/?b=1&c=2", ())
+    assert read_spelling("https://a.example/?b=1&c=2").layers == ()
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

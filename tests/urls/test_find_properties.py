@@ -79,8 +79,14 @@ def check(content: str | bytes) -> None:
     result = rewrite(content, [(finding, PERMANENT) for finding in findings])  # type: ignore[type-var]
     assert result.replaced == len(findings)
     assert undo(result.content, result.changes) == content
-    assert find(result.content) == []
     assert type(result.content) is type(content)
+    # A text that was made for it shows another URL once one is gone; that is found in the next round.
+    after = result.content
+    for _ in range(8):
+        if not (left := find(after)):
+            break
+        after = replace(after, [(finding, PERMANENT) for finding in left])
+    assert find(after) == []
 
 
 @QUICK

@@ -19,6 +19,9 @@ from video_assets.legacy.values import RowAccess, Value
 from video_assets.urls import NO_RULES, Finding, HostRules, find, replace
 from video_assets.urls.documents.encodings import decode_bytes
 
+_MOST_ROUNDS = 3
+"""A URL may be seen only once another is gone; what still hides then is left to the next inventory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Durable:
@@ -89,29 +92,28 @@ def edit_value(
     if not isinstance(content, str | bytes):
         return EditedValue(value, (), tuple(places), ())
     wanted = {place.url_digest: place.durable for place in places}
-    chosen: list[tuple[Finding, Durable]] = []
+    copies: list[tuple[str, Durable]] = []
     seen: set[str] = set()
-    for found in find(content, hosts=hosts):
-        name = digest(found.url)
-        durable = wanted.get(name)
-        if durable is None or (kept_pointer(found.pointer), name) in excepted:
-            continue
-        chosen.append((found, durable))
-        seen.add(name)
+    for _ in range(_MOST_ROUNDS):
+        chosen = [
+            (found, wanted[name])
+            for found in find(content, hosts=hosts)
+            if (name := digest(found.url)) in wanted and (kept_pointer(found.pointer), name) not in excepted
+        ]
+        if not chosen:
+            break
+        seen |= {digest(found.url) for found, _ in chosen}
+        copies += ((kept_pointer(found.pointer), durable) for found, durable in chosen)
+        pairs = [(found, durable.url) for found, durable in chosen]
+        if isinstance(content, bytes):
+            decoded = decode_bytes(replaced := replace(content, pairs))
+            told = _with_siblings(decoded.text, chosen, related)
+            content = replaced if told == decoded.text else decoded.whole(told)
+        else:
+            content = _with_siblings(replace(content, pairs), chosen, related)
     done = tuple(place for place in places if place.url_digest in seen)
     missing = tuple(place for place in places if place.url_digest not in seen)
-    if not chosen:
-        return EditedValue(value, (), missing, ())
-    pairs = [(found, durable.url) for found, durable in chosen]
-    new: str | bytes
-    if isinstance(content, bytes):
-        decoded = decode_bytes(replaced := replace(content, pairs, hosts=hosts))
-        told = _with_siblings(decoded.text, chosen, related)
-        new = replaced if told == decoded.text else decoded.whole(told)
-    else:
-        new = _with_siblings(replace(content, pairs, hosts=hosts), chosen, related)
-    copies = tuple((kept_pointer(found.pointer), durable) for found, durable in chosen)
-    return EditedValue(Value(value.kind, new), done, missing, copies)
+    return EditedValue(Value(value.kind, content) if copies else value, done, missing, tuple(copies))
 
 
 def _with_siblings(text: str, chosen: Sequence[tuple[Finding, Durable]], related: Sequence[Related]) -> str:

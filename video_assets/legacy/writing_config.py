@@ -1,26 +1,29 @@
-"""Writing a configuration file: TOML with a comment above whatever deserves one."""
+"""Writing a configuration file: TOML with comments at the head of whatever table deserves one."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+
+import tomlkit
+from tomlkit.items import Table
 
 from video_assets.legacy.config import Source
 
 Comments = Mapping[tuple[str, ...], Sequence[str]]
-"""Lines above an entry, by its path of names: ``()``, ``(table,)``, ``(table, column)``."""
+"""Lines of a table, by its path of names: ``()``, ``(table,)``, ``(table, column)``."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-_HEAD = """\
-# Legacy sources of video-assets. Each [[source]] is a database or a folder that holds temporary URLs.
-# A password never stands here: url = "env:NAME" takes the whole address from the environment,
-# and ${NAME} inside an address takes a part of it.
-# Check what it finds with `video-assets legacy inventory`, then `video-assets legacy report`.
-"""
+_SECTIONS = ("reading", "rates", "folder")
+"""Keys that become a table of their own; other mappings are written in one line."""
+_HEAD = (
+    "Legacy sources of video-assets. Each [[source]] is a database or a folder that holds temporary URLs.",
+    'A password never stands here: url = "env:NAME" takes the whole address from the environment,',
+    "and ${NAME} inside an address takes a part of it.",
+    "Check what it finds with `video-assets legacy inventory`, then `video-assets legacy report`.",
+)
 
 
 def source_toml(source: Source, comments: Comments | None = None, *, head: bool = True) -> str:
@@ -28,59 +31,52 @@ def source_toml(source: Source, comments: Comments | None = None, *, head: bool 
     entry = source.model_dump(mode="python", by_alias=True, exclude_defaults=True)
     if source.preset is not None:
         entry["preset"] = source.preset
-    lines = [_HEAD] if head else []
-    lines += _table("source", entry, (), dict(comments or {}))
-    return "\n".join(lines).rstrip() + "\n"
+    document = tomlkit.document()
+    for line in _HEAD if head else ():
+        document.add(tomlkit.comment(line))
+    sources = tomlkit.aot()
+    sources.append(_table(entry, (), comments or {}))
+    document.add("source", sources)
+    return tomlkit.dumps(document).rstrip() + "\n"
 
 
-def _table(path: str, entry: Mapping[str, Any], names: tuple[str, ...], comments: Comments) -> Iterator[str]:
+def _table(entry: Mapping[str, Any], names: tuple[str, ...], comments: Comments) -> Table:
+    table = tomlkit.table()
     for line in comments.get(names, ()):
         # A name or a key of a document may hold line breaks, which would end the comment.
-        yield f"# {_CONTROL.sub(' ', line)}".rstrip()
-    yield f"[[{path}]]"
-    yield from _fields(path, entry, names, comments)
-
-
-def _fields(path: str, entry: Mapping[str, Any], names: tuple[str, ...], comments: Comments) -> Iterator[str]:
+        table.add(tomlkit.comment(_CONTROL.sub(" ", line).strip()))
     nested: list[tuple[str, Any]] = []
     for key, value in entry.items():
         if value is None:
             continue
-        entries = isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
-        if entries or key in ("reading", "rates", "folder"):
+        is_list = isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
+        if is_list or key in _SECTIONS:
             nested.append((key, value))
         else:
-            yield f"{key} = {_value(value)}"
-    yield ""
+            table.add(key, _value(value))
     for key, value in nested:
         if isinstance(value, Mapping):
-            yield f"[{path}.{key}]"
-            yield from _fields(f"{path}.{key}", value, names, comments)
-        else:
-            for each in value:
-                below = (*names, str(each["name"])) if "name" in each else (*names, key)
-                yield from _table(f"{path}.{key}", each, below, comments)
+            table.add(key, _table(value, names, {}))
+            continue
+        entries = tomlkit.aot()
+        for each in value:
+            entries.append(_table(each, (*names, str(each.get("name", key))), comments))
+        table.add(key, entries)
+    table.add(tomlkit.nl())
+    return table
 
 
-def _value(value: Any) -> str:
+def _value(value: Any) -> Any:
     match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
         case timedelta():
-            return json.dumps(f"P{value.days}DT{value.seconds}S")
-        case str():
-            return _quoted(value)
+            return f"P{value.days}DT{value.seconds}S"
         case Mapping():
-            inside = ", ".join(f"{_quoted(str(k))} = {_value(v)}" for k, v in value.items())
-            return f"{{ {inside} }}"
+            line = tomlkit.inline_table()
+            line.update({str(key): _value(each) for key, each in value.items()})
+            return line
         case list() | tuple():
-            return f"[{', '.join(_value(each) for each in value)}]"
+            return [_value(each) for each in value]
+        case bool() | int() | float():
+            return value
         case _:
-            return _quoted(str(value))
-
-
-def _quoted(text: str) -> str:
-    # TOML's escapes are those of JSON; DEL is the one character that JSON leaves as it is and TOML does not take.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+            return str(value)

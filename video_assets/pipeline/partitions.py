@@ -8,14 +8,10 @@ Dagster throws its cached partition status away whenever a key is added (0.4 s t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import dagster as dg
-
-GENERATION_KEY = re.compile(r"video-\d{13,}-[0-9a-f]{6,}")
-"""A generation's id as the catalog makes it: milliseconds since 1970 and a random part."""
 
 CHUNK = 5_000
 """Keys per call: one call is one SQL statement with a variable per key, and SQLite allows 32,766 of them."""
@@ -27,11 +23,6 @@ legacy_sources = dg.DynamicPartitionsDefinition(name="legacy_sources")
 
 legacy_batches = dg.DynamicPartitionsDefinition(name="legacy_batches")
 """``source:000123``: 1,000 findings or so, so that ten million of them are ten thousand partitions."""
-
-
-def is_generation_key(key: str) -> bool:
-    """Whether ``key`` has the form of a generation's id."""
-    return GENERATION_KEY.fullmatch(key) is not None
 
 
 def add_keys(

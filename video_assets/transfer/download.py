@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, cast, get_args
 
@@ -20,7 +20,6 @@ from video_assets.transfer.fetching import Fetch
 from video_assets.transfer.guard import Verdict, system_resolve, verdict
 from video_assets.transfer.orders import Download, DownloadPolicy, Order
 from video_assets.transfer.politeness import PROCESS_GATE, HostGate
-from video_assets.transfer.spool import SPOOL_PREFIX
 from video_assets.urls import classify
 
 
@@ -124,21 +123,4 @@ def _expected(word: str | None) -> Expected | None:
     raise ValueError(f"{word!r} is not a family of files")
 
 
-def clear_spool(directory: Path, *, older_than: timedelta) -> int:
-    """Remove what killed processes left in ``directory`` longer than ``older_than`` ago; returns how many files.
-
-    Files of running downloads are written to all the time, so they are young.
-    """
-    until = time.time() - older_than.total_seconds()
-    removed = 0
-    for path in directory.glob(f"{SPOOL_PREFIX}*"):
-        try:
-            if path.stat().st_mtime < until:
-                path.unlink()
-                removed += 1
-        except FileNotFoundError:
-            continue
-    return removed
-
-
-__all__ = ["Download", "DownloadFailed", "DownloadPolicy", "Downloader", "Expected", "Fault", "clear_spool"]
+__all__ = ["Download", "DownloadFailed", "DownloadPolicy", "Downloader", "Expected", "Fault"]

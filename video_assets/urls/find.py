@@ -13,7 +13,7 @@ from datetime import datetime
 from video_assets.urls.classification import Classification
 from video_assets.urls.classify import classify
 from video_assets.urls.documents.encodings import ByteOffsets, decode_bytes
-from video_assets.urls.documents.hidden import wanted_places
+from video_assets.urls.documents.reader import places
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.views import View
 from video_assets.urls.host_rules import NO_RULES, HostRules
@@ -138,12 +138,13 @@ def _find_in_text(
             classification = known[url] = classify(url, created_at=created_at, now=now, hosts=hosts)
         return classification
 
-    def must_go(url: str) -> bool:
-        return not classified(url).is_persistable
-
-    for start, end, candidate in wanted_places(View(text), content_type, must_go):
-        view = candidate.view
+    covered = 0
+    for start, end, candidate in places(View(text), content_type):
         found = classified(candidate.url)
+        if start < covered or found.is_persistable:
+            continue
+        covered = end
+        view = candidate.view
         if found.truncated and is_followed_by_placeholder(view.text, candidate.end):
             continue
         yield Finding(

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from video_assets.urls.classify import classify
 from video_assets.urls.documents.encodings import ByteOffsets, DecodedBytes, decode_bytes
-from video_assets.urls.documents.hidden import Place, in_order, nothing_hides, places, wanted_places
+from video_assets.urls.documents.reader import Place, places
 from video_assets.urls.documents.views import Edit, View, apply_edits
 from video_assets.urls.find import Finding, may_contain
-from video_assets.urls.host_rules import NO_RULES, HostRules
 
 Content = TypeVar("Content", str, bytes)
 
@@ -41,8 +39,6 @@ def replace(
     content: Content,
     replacements: Mapping[str, str] | Iterable[tuple[Finding, str]],
     content_type: str | None = None,
-    *,
-    hosts: HostRules = NO_RULES,
 ) -> Content:
     """``content`` with URLs replaced, each in the spelling of the place where it stands.
 
@@ -51,20 +47,17 @@ def replace(
         replacements: the new URL for each ``Finding.url``, or pairs of a finding of exactly this content and
             its new URL. A URL of the mapping that is not in the document is ignored.
         content_type: as it was given to ``find``.
-        hosts: as they were given to ``find``.
 
     Raises:
         ValueError: when a finding is not one of this content.
     """
-    return rewrite(content, replacements, content_type, hosts=hosts).content
+    return rewrite(content, replacements, content_type).content
 
 
 def rewrite(
     content: Content,
     replacements: Mapping[str, str] | Iterable[tuple[Finding, str]],
     content_type: str | None = None,
-    *,
-    hosts: HostRules = NO_RULES,
 ) -> Rewritten[Content]:
     """Like ``replace``, with the record that ``undo`` needs."""
     by_url: Mapping[str, str] = {}
@@ -81,12 +74,12 @@ def rewrite(
         return Rewritten(content, (), 0)
     if isinstance(content, str):
         root = View(content)
-        chosen = _choose(root, content_type, by_url, pairs, None, hosts)
+        chosen = _choose(root, content_type, by_url, pairs, None)
         text_changes = _changes(content, apply_edits(root, chosen))
         return Rewritten(_put(content, text_changes), _shifted(text_changes), _count(chosen))
     decoded = decode_bytes(content)
     root = View(decoded.text)
-    chosen = _choose(root, content_type, by_url, pairs, decoded, hosts)
+    chosen = _choose(root, content_type, by_url, pairs, decoded)
     position, byte = 0, len(decoded.prefix)
     changes: list[tuple[int, bytes, bytes]] = []
     for start, old, new in _changes(decoded.text, apply_edits(root, chosen)):
@@ -122,33 +115,18 @@ def _choose(
     by_url: Mapping[str, str],
     pairs: Sequence[tuple[Finding, str]],
     decoded: DecodedBytes | None,
-    hosts: HostRules,
 ) -> dict[View, list[Edit]]:
     """The edits to make, per view."""
 
-    def chosen_of(candidates: Iterable[Place]) -> list[tuple[Place, str]]:
-        new_url = _ByPlace(pairs, decoded) if pairs else lambda place: by_url.get(place.candidate.url)
-        chosen: list[tuple[Place, str]] = []
-        covered = 0
-        for place in candidates:
-            new = new_url(place) if place.start >= covered else None
-            if new is not None:
-                chosen.append((place, new))
-                covered = place.end
-        return chosen
-
+    new_url = _ByPlace(pairs, decoded) if pairs else lambda place: by_url.get(place.candidate.url)
     wanted = len({(finding.start, finding.end) for finding, _ in pairs})
-    chosen = chosen_of(places(root, content_type))
-    if pairs:
-        is_complete = len(chosen) == wanted
-    else:
-        seen = {place.candidate.url for place, _ in chosen}
-        is_complete = nothing_hides([place for place, _ in chosen]) and (
-            len(seen) == len(by_url) or nothing_hides(list(places(root, content_type)))
-        )
-    if not is_complete:
-        found = wanted_places(root, content_type, lambda url: not classify(url, hosts=hosts).is_persistable)
-        chosen = chosen_of(in_order([*found, *places(root, content_type)]))
+    chosen: list[tuple[Place, str]] = []
+    covered = 0
+    for place in places(root, content_type):
+        new = new_url(place) if place.start >= covered else None
+        if new is not None:
+            chosen.append((place, new))
+            covered = place.end
     if len(chosen) < wanted:
         raise ValueError("a finding does not belong to this content")
     edits: dict[View, list[Edit]] = {}

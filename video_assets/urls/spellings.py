@@ -181,13 +181,3 @@ def read_spelling(text: str) -> Spelling:
         layers.append(layer)
         all_edits.append(edits)
     return Spelling(text, url, tuple(layers), tuple(all_edits))
-
-
-def decode_spelling(text: str) -> tuple[str, tuple[Layer, ...]]:
-    r"""The URL that ``text`` spells, and the layers taken off, outermost first.
-
-    >>> decode_spelling('"https:\\/\\/cdn.example.com\\/a?b=1&amp;c=2"')[0]
-    'https://cdn.example.com/a?b=1&c=2'
-    """
-    spelling = read_spelling(text)
-    return spelling.url, spelling.layers

@@ -14,7 +14,7 @@ from video_assets.urls.documents.codecs import CSV, HTML, JSON, SQL
 from video_assets.urls.documents.csv_spans import cells, sniff
 from video_assets.urls.documents.html_spans import Part, html_spans, looks_like_html
 from video_assets.urls.documents.json_spans import JsonString, json_strings, looks_like_json
-from video_assets.urls.documents.php_spans import PhpSpan, looks_like_php, php_strings
+from video_assets.urls.documents.php_spans import looks_like_php, php_strings
 from video_assets.urls.documents.text_spans import Candidate, candidates, whole_path, whole_url_with_blanks
 from video_assets.urls.documents.triggers import may_contain
 from video_assets.urls.documents.url_end import complete_end
@@ -41,8 +41,8 @@ _TYPES = {
 }
 
 
-def locate(root: View, content_type: str | None = None) -> Iterator[Candidate]:
-    """Every candidate of the document ``root``, in the order of the document.
+def locate(view: View, content_type: str | None = None) -> Iterator[Candidate]:
+    """Every candidate of the document ``view``, in the order of the document.
 
     The only candidates that overlap are a whole path and the URLs inside it, which follow it.
 
@@ -53,52 +53,37 @@ def locate(root: View, content_type: str | None = None) -> Iterator[Candidate]:
     if content_type is not None:
         essence = content_type.split(";", 1)[0]
         declared = next((name for name, pattern in _TYPES.items() if pattern.search(essence)), None)
-    for part in parts(root, declared):
-        if isinstance(part, View):
-            yield from locate(part)
-        elif isinstance(part, Candidate):
-            yield part
-        else:
-            yield from candidates(*part)
-
-
-class RunningText(NamedTuple):
-    """The piece ``view.text[start:end]``, in which ``candidates`` finds the URLs."""
-
-    view: View
-    start: int
-    end: int
-
-
-def parts(view: View, declared: str | None = None) -> Iterator[Candidate | RunningText | View]:
-    """One layer of what ``locate`` reads, in order: whole candidates, text, and the views that are to be read."""
     text = view.text
     if view.depth >= MAX_DEPTH:
-        return iter((RunningText(view, 0, len(text)),))
-    if declared is None and ONE_URL.match(text) and complete_end(text) == len(text):
-        return iter((Candidate(view, 0, len(text)),))
-    if declared == "json" or (declared is None and looks_like_json(text)):
-        return _json_parts(view)
-    if (delimiter := _delimiter(text, declared)) is not None:
-        return _csv_parts(view, delimiter)
-    if looks_like_php(text):
-        return _php_parts(view)
-    if _ESCAPED_PHP.search(text):
-        return _sql_parts(view)
-    if declared == "html" or looks_like_html(text):
-        return _html_parts(view)
-    return _text_parts(view)
+        yield from candidates(view, 0, len(text))
+    elif declared is None and ONE_URL.match(text) and complete_end(text) == len(text):
+        yield Candidate(view, 0, len(text))
+    elif declared == "json" or (declared is None and looks_like_json(text)):
+        yield from _in_json(view)
+    elif (delimiter := _delimiter(text, declared)) is not None:
+        yield from _in_csv(view, delimiter)
+    elif looks_like_php(text):
+        yield from _in_php(view)
+    elif _ESCAPED_PHP.search(text):
+        yield from _in_sql(view)
+    elif declared == "html" or looks_like_html(text):
+        yield from _in_html(view)
+    else:
+        yield from _in_text(view)
 
 
-def is_running_text(text: str, *, in_parts: bool = False) -> bool:
-    """True when ``text`` is read as running text, but for the PHP strings in it; ``in_parts``, also what begins
-    like it and ends before it."""
-    return not (
-        looks_like_json(text)
-        or (_may_be_csv(text) and (in_parts or _delimiter(text, None) is not None))
-        or _ESCAPED_PHP.search(text)
-        or looks_like_html(text)
-    )
+class Place(NamedTuple):
+    """A candidate and where it stands in the document."""
+
+    start: int
+    end: int
+    candidate: Candidate
+
+
+def places(root: View, content_type: str | None = None) -> Iterator[Place]:
+    """What ``locate`` finds, each with its place."""
+    for candidate in locate(root, content_type):
+        yield Place(*candidate.view.to_root(candidate.start, candidate.end), candidate)
 
 
 def _delimiter(text: str, declared: str | None) -> str | None:
@@ -119,17 +104,17 @@ def _usual_delimiter(text: str) -> str:
     return ";" if "," not in text and ";http" in text else ","
 
 
-def _text_parts(view: View) -> Iterator[Candidate | RunningText]:
+def _in_text(view: View) -> Iterator[Candidate]:
     whole = whole_path(view) or whole_url_with_blanks(view)
     if whole is not None:
         yield whole
-    yield RunningText(view, 0, len(view.text))
+    yield from candidates(view, 0, len(view.text))
 
 
-def _json_parts(view: View) -> Iterator[RunningText | View]:
+def _in_json(view: View) -> Iterator[Candidate]:
     for found in json_strings(view.text):
         if isinstance(found, JsonString):
-            yield View.inside(
+            inner = View.inside(
                 view,
                 found.start,
                 found.end,
@@ -139,68 +124,65 @@ def _json_parts(view: View) -> Iterator[RunningText | View]:
                 in_key=found.is_key,
                 is_value=True,
             )
+            yield from locate(inner)
         else:
-            yield RunningText(view, *found)
+            yield from candidates(view, *found)
 
 
-def _php_parts(view: View) -> Iterator[RunningText | View]:
+def _in_php(view: View) -> Iterator[Candidate]:
     position = 0
     text = view.text
     for span in php_strings(text):
-        yield RunningText(view, position, span.head)
+        yield from candidates(view, position, span.head)
         if may_contain(text[span.start : span.end]):
-            yield php_string(view, span)
+            inner = PhpString(
+                view,
+                span.start,
+                span.end,
+                length_start=span.length_start,
+                length_end=span.length_end,
+                counts_bytes=span.counts_bytes,
+            )
+            yield from locate(inner)
         position = span.end
-    yield RunningText(view, position, len(text))
+    yield from candidates(view, position, len(text))
 
 
-def php_string(view: View, span: PhpSpan) -> PhpString:
-    """The inside of the string that ``span`` is in ``view``."""
-    return PhpString(
-        view,
-        span.start,
-        span.end,
-        length_start=span.length_start,
-        length_end=span.length_end,
-        counts_bytes=span.counts_bytes,
-    )
-
-
-def _sql_parts(view: View) -> Iterator[RunningText | View]:
+def _in_sql(view: View) -> Iterator[Candidate]:
     """A dump whose strings hold PHP: their lengths count what the escapes stand for."""
     position = 0
     text = view.text
     for match in _SQL_STRING.finditer(text):
         start, end = match.span(1)
-        yield RunningText(view, position, start)
+        yield from candidates(view, position, start)
         if may_contain(text[start:end]):
-            yield View.inside(view, start, end, codec=SQL, layer="sql", is_value=True)
+            yield from locate(View.inside(view, start, end, codec=SQL, layer="sql", is_value=True))
         position = end
-    yield RunningText(view, position, len(text))
+    yield from candidates(view, position, len(text))
 
 
-def _csv_parts(view: View, delimiter: str) -> Iterator[RunningText | View]:
+def _in_csv(view: View, delimiter: str) -> Iterator[Candidate]:
     text = view.text
     for cell in cells(text, delimiter):
         if not may_contain(text[cell.start : cell.end]):
             continue
         if cell.quoted:
-            yield View.inside(view, cell.start, cell.end, codec=CSV, layer="csv", is_value=True)
+            yield from locate(View.inside(view, cell.start, cell.end, codec=CSV, layer="csv", is_value=True))
         else:
-            yield BareCell(view, cell.start, cell.end, delimiter=delimiter)
+            yield from locate(BareCell(view, cell.start, cell.end, delimiter=delimiter))
 
 
-def _html_parts(view: View) -> Iterator[RunningText | View]:
+def _in_html(view: View) -> Iterator[Candidate]:
     text = view.text
     for span in html_spans(text):
         if not may_contain(text[span.start : span.end]):
             continue
         if span.part is Part.RAW:
-            yield View.inside(view, span.start, span.end)
+            yield from locate(View.inside(view, span.start, span.end))
         else:
             is_value = span.part is Part.VALUE
             inner = View.inside(view, span.start, span.end, codec=HTML, layer="html", is_value=is_value)
             if is_value:
-                yield inner
+                yield from locate(inner)
             else:
-                yield RunningText(inner, 0, len(inner.text))
+                yield from candidates(inner, 0, len(inner.text))

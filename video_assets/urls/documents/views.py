@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from video_assets.urls.documents.codecs import Codec
 
@@ -23,8 +23,6 @@ class Edit:
     start: int
     end: int
     new: str
-    is_length: bool = False
-    """Only keeps the length of a string right; needless where something else is put in its place."""
 
     def __repr__(self) -> str:
         return f"Edit(start={self.start}, end={self.end}, new=<{len(self.new)} characters hidden>)"
@@ -66,19 +64,6 @@ class View:
         self._raw_ends: list[int] = []
         self._raw_starts: list[int] = []
         self.text = text if codec is None else self._decode(codec, text)
-
-    def __eq__(self, other: object) -> bool:
-        """Views are the same when they read the same piece of the same document in the same way."""
-        if self is other or not isinstance(other, View) or self.parent is None:
-            return self is other
-        return (
-            (self.start, self.end, self.codec, self.layers) == (other.start, other.end, other.codec, other.layers)
-            and type(self) is type(other)
-            and self.parent == other.parent
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.start, self.end, self.depth))
 
     @classmethod
     def inside(
@@ -128,11 +113,6 @@ class View:
         pieces.append(raw[taken:])
         return "".join(pieces)
 
-    @property
-    def is_changed(self) -> bool:
-        """True when decoding made this text differ from its parent's piece."""
-        return bool(self._ends)
-
     def outwards(self, position: int) -> int:
         """The position in the parent's text of the boundary before ``text[position]``."""
         index = bisect_right(self._ends, position) - 1
@@ -148,29 +128,6 @@ class View:
             view = view.parent
         return start, end
 
-    def from_root(self, position: int) -> int:
-        """The position in this text of ``position`` in the document: ``to_root`` backwards."""
-        if self.parent is None:
-            return position
-        raw = self.parent.from_root(position) - self.start
-        index = bisect_right(self._raw_ends, raw)
-        if index < len(self._ends):
-            raw = min(raw, self._raw_starts[index])  # inside an escape: before it
-        return raw if index == 0 else self._ends[index - 1] + raw - self._raw_ends[index - 1]
-
-    def moved(self, parent: View, to: Callable[[int], int]) -> View:
-        """The same kind of view of ``parent``, where ``to`` tells what became of a position in the old parent."""
-        return View.inside(
-            parent,
-            to(self.start),
-            to(self.end),
-            codec=self.codec,
-            layer=self.layers[-1] if self.parent is not None and self.layers != self.parent.layers else None,
-            pointer=self.pointers[-1] if self.pointers else None,
-            in_key=self.in_key,
-            is_value=self.is_value,
-        )
-
     def lift(self, edits: list[Edit]) -> list[Edit]:
         """The edits of the parent that make these edits of this text, in this layer's spelling."""
         return [
@@ -178,7 +135,6 @@ class View:
                 self.outwards(edit.start),
                 self.outwards(edit.end),
                 edit.new if self.codec is None else self._respell(self.codec, edit),
-                edit.is_length,
             )
             for edit in edits
         ]
@@ -230,21 +186,6 @@ class PhpString(View):
     def _length(self, text: str) -> int:
         return byte_length(text) if self._counts_bytes else len(text)
 
-    def moved(self, parent: View, to: Callable[[int], int]) -> View:
-        """The same string elsewhere. Only a value there when its length is wrong there: nothing to keep right."""
-        there = PhpString(
-            parent,
-            to(self.start),
-            to(self.end),
-            length_start=to(self._length_start),
-            length_end=to(self._length_end),
-            counts_bytes=self._counts_bytes,
-        )
-        stated = parent.text[there._length_start : there._length_end]
-        if stated.isdecimal() and int(stated) == there._length(there.text):
-            return there
-        return View.inside(parent, there.start, there.end, layer="php", is_value=True)
-
     def lift(self, edits: list[Edit]) -> list[Edit]:
         """The same edits one layer out, with the length that is right after them."""
         assert self.parent is not None
@@ -252,7 +193,7 @@ class PhpString(View):
         lifted = super().lift(edits)
         if grown:
             length = int(self.parent.text[self._length_start : self._length_end]) + grown
-            lifted.insert(0, Edit(self._length_start, self._length_end, str(length), is_length=True))
+            lifted.insert(0, Edit(self._length_start, self._length_end, str(length)))
         return lifted
 
 
@@ -263,10 +204,6 @@ class BareCell(View):
         super().__init__(parent.text[start:end], parent=parent, start=start, end=end, layer="csv", is_value=True)
         self._delimiter = delimiter
         self._special = frozenset(delimiter + '"\r\n')
-
-    def moved(self, parent: View, to: Callable[[int], int]) -> View:
-        """The same cell elsewhere."""
-        return BareCell(parent, to(self.start), to(self.end), delimiter=self._delimiter)
 
     def lift(self, edits: list[Edit]) -> list[Edit]:
         """The same edits one layer out, inside quotes when the new text could not stand bare."""
@@ -316,14 +253,8 @@ def apply_edits(root: View, edits: dict[View, list[Edit]]) -> list[Edit]:
 
 
 def _in_order(edits: list[Edit]) -> list[Edit]:
-    """The edits by their places, without the lengths in whose place something else is put."""
-    result: list[Edit] = []
-    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-        while result and edit.start < result[-1].end:
-            if edit.is_length:
-                break
-            if not result.pop().is_length:
-                raise ValueError("two replacements overlap")
-        else:
-            result.append(edit)
+    """The edits by their places. Raises ValueError for two that touch the same characters."""
+    result = sorted(edits, key=lambda edit: (edit.start, edit.end))
+    if any(edit.start < before.end for before, edit in pairwise(result)):
+        raise ValueError("two replacements overlap")
     return result
