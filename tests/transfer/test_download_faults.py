@@ -174,7 +174,14 @@ ROWS = [
     # The same answers after the link's own time are an expired link.
     *(
         Row(name, Fault.EXPIRED, EXPIRED, expires_in=PAST, requests=1)
-        for name in ("cloudfront_denied", "s3_access_denied", "imgix_expired", "azure_signature", "unauthorized")
+        for name in (
+            "cloudfront_denied",
+            "s3_access_denied",
+            "s3_time_skewed",
+            "imgix_expired",
+            "azure_signature",
+            "unauthorized",
+        )
     ),
 ]
 

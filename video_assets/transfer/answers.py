@@ -208,10 +208,12 @@ def _fault(status: int, headers: HTTPMessage, error: ServerError, is_past: bool)
     if status < 400:
         return Fault.ZERO_BYTES if status in (204, 205) else Fault.UNEXPECTED_STATUS
     named = _CODES.get(code)
-    if named in (Fault.EXPIRED, Fault.BUSY, Fault.SERVER_ERROR, Fault.CLOCK_SKEW):
+    if named in (Fault.EXPIRED, Fault.BUSY, Fault.SERVER_ERROR):
         return named
     if is_past or (status not in (402, 451) and _says_expired(error)):
         return Fault.EXPIRED
+    if named is Fault.CLOCK_SKEW:
+        return named
     if _says_not_yet(error):
         return Fault.NOT_YET_VALID
     if _says_deleted(status, headers, error):
