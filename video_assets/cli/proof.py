@@ -168,6 +168,11 @@ def show_proof(document: Mapping[str, Any]) -> None:
         for part in document["sources"]
     ]
     lines += [
+        f"{part['name']}: told of hosts that delete: {', '.join(part['deleting_hosts'])}"
+        for part in document["sources"]
+        if part.get("deleting_hosts")
+    ]
+    lines += [
         f"{part['name']}: {name} could not be read: {each['problem']}"
         for part in document["sources"]
         for name, each in part["tables"].items()
