@@ -166,6 +166,8 @@ def show_proof(document: Mapping[str, Any]) -> None:
     lines = []
     for part in document["sources"]:
         lines.append(f"{part['name']}: {coverage_sentence(part)}; {part['jwts']:,} tokens left")
+        if part.get("deleting_hosts"):
+            lines.append(f"{part['name']}: told of hosts that delete: {', '.join(part['deleting_hosts'])}")
         lines += [
             f"{part['name']}: {name} could not be read: {each['problem']}"
             for name, each in part["tables"].items()

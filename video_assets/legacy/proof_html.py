@@ -88,6 +88,8 @@ def _body(document: Mapping[str, Any]) -> Iterator[str]:
     )
     for part in document["sources"]:
         yield from _source(part)
+        if part.get("deleting_hosts"):
+            yield f"<p>Told of hosts that delete: <code>{_text(', '.join(part['deleting_hosts']))}</code></p>"
     yield "<h2>The product's own</h2><ul>"
     own = document["catalog"]
     yield f"<li>Catalog: {own['rows']:,} rows, {own['values']:,} values, {own['violations']:,} temporary.</li>"

@@ -1,9 +1,9 @@
 """Hosts that a user knows to delete what they serve: what the built-in table cannot know.
 
-A rule is written ``HOST``, ``HOST/PATH`` or ``HOST/PATH = RETENTION``: ``media.example.com/renders/ = 7d``. The
-host counts with every name below it. The path is what the URL's path begins with; ``*`` stands for any
-characters.
-The retention (``30m``, ``24h``, ``7d``, ``2w``) counts from the file's creation; without one the end is unknown.
+A rule is written ``HOST``, ``HOST/PATH`` or ``HOST/PATH = RETENTION``: ``media.example.com/renders/ = 7d``.
+The host counts with every name below it. The path is what the URL's path begins with; ``*`` stands for any
+characters. The retention (``30m``, ``24h``, ``7d``, ``2w``) counts from the file's creation; without one the end
+is unknown.
 """
 
 from __future__ import annotations

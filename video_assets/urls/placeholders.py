@@ -20,7 +20,7 @@ _PLACEHOLDER = re.compile(
     r"|[$#%@]?\{{1,2} *(?:[A-Za-z_][^{}\"]{0,80}|[0-9]?)\}{1,2}"
     r"|\$[A-Za-z_]\w{0,80}|\$\([^()]{0,80}\)|%[A-Z_]{2,80}%"
     r"|<(?!<)[^<>]{0,80}>|<[A-Za-z_][\w \-]{0,80}"
-    r"|\[[A-Za-z_][\w \-]{0,80}\]|%(?:\([A-Za-z_]\w*\))?[sd@v]|__[A-Z][A-Z_]*__"
+    r"|\[[A-Za-z_][\w \-]{0,80}\]?|%(?:\([A-Za-z_]\w*\))?[sd@v]|__[A-Z][A-Z_]*__"
     rf"|(?i:(?:your|my|insert|replace|put)(?:[_\- ][a-z]+){{0,5}}[_\- ]{_NOUN}(?:[_\- ]here)?)"
     rf"|(?:your|my)(?:[A-Z][a-z]+){{0,3}}(?i:{_NOUN})"
 )
@@ -29,10 +29,10 @@ PLACEHOLDER_BEGINS = frozenset('RrMmFfHhOoSsUu[<({*_xX.\u2022\u2026$#%@"YyIiPp')
 _SOMEWHERE = re.compile(
     rf"=(?:[\[<({{*_]|%5[bB]|%3[cC]|%7[bB]){{0,4}}{_HIDDEN}"
     r"|[$#]\{|\{\{|\{[A-Za-z_][\w.\- ]*\}|<[A-Za-z_%][^<>]*>"
-    r"|=%3[cC]%?[A-Za-z_]|=%7[bB]%?[A-Za-z_]|\*{3}|(?:%2[aA]){3}|=\.{3}|\.{3}(?=&|\Z)|\u2026|%E2%80%A6"
+    r"|=\[[A-Za-z_]|=%3[cC]%?[A-Za-z_]|=%7[bB]%?[A-Za-z_]|\*{3}|(?:%2[aA]){3}|=\.{3}|\.{3}(?=&|\Z)|\u2026|%E2%80%A6"
     r"|(?i:=your[_\-]|=your(?=[A-Z]))|=[xX]{3,}(?=&|\Z)|=%s(?=&|\Z)"
 )
-_BEHIND = re.compile(r"[<{\[$#*]|\.{3}|\u2026")
+_BEHIND = re.compile(r"(=?)([<{\[$#*]|\.{3}|\u2026)")
 
 
 @lru_cache(maxsize=1024)
@@ -53,4 +53,6 @@ def has_placeholder(text: str, start: int = 0) -> bool:
 def is_followed_by_placeholder(text: str, end: int) -> bool:
     """True when one stands behind a URL that ends at ``text[:end]``, or when it was shortened for the eye."""
     match = _BEHIND.match(text, end)
-    return match is not None and (match.group()[0] in ".\u2026" or text[end - 1 : end] == "=")
+    if match is None:
+        return False
+    return match[2][0] in ".\u2026" or bool(match[1]) or text[end - 1 : end] == "="

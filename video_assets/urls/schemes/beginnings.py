@@ -101,6 +101,12 @@ _BEHIND_EXPIRES = (
     *("OSSAccessKeyId", "AWSAccessKeyId", "KeyName", "URLPrefix", "ssig", "KID"),
 )
 """What signers that begin with ``Expires`` write next."""
+_OTHER_SIGNERS = frozenset(
+    (
+        *("googleaccessid", "ossaccesskeyid", "awsaccesskeyid", "accesskeyid", "kssaccesskeyid"),
+        *("ucloudpublickey", "keyname"),
+    )
+)
 _POLICY = "eyJTdGF0ZW1lbnQi"
 """``{"Statement"`` in base64, as every signer of custom policies writes it."""
 
@@ -120,6 +126,8 @@ def canned_has_begun(parts: Parts) -> bool:
     """
     expires, last = _spelled(parts, "Expires"), _ending(parts)
     if expires is None or last is None or not EPOCH_VALUE.match(expires.value):
+        return False
+    if not _OTHER_SIGNERS.isdisjoint(parts.params):
         return False
     if not moments.is_plausible(moments.parse_epoch(expires.value)):
         return False
