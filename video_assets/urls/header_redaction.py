@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from video_assets.urls.secret_names import words
+from video_assets.urls.schemes.secret_names import words
 from video_assets.urls.tokens import MARKER, is_random
 
-QUOTE = r"(?:\\{0,7}[\"'`]|&quot;|&#(?:34|39);|%22)"
+QUOTE = r"(?:\"\"|\\{0,7}[\"'`]|&quot;|&#(?:34|39);|%22)"
 """A quote in any spelling."""
 
 # What stands between the name of a header and its value: "name: value", 'name': b'value', ('name', 'value'),

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 
 from video_assets.urls.header_redaction import QUOTE, hide_cookies
-from video_assets.urls.secret_names import (
+from video_assets.urls.schemes.secret_names import (
     LIKELY_NAMES,
     SECRET_NAMES,
     bare_name,
     is_harmless,
     is_likely_secret,
+    is_named_secret,
     is_secret,
 )
 from video_assets.urls.tokens import MARKER, is_random
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}+"
 _EQUALS = r"(?:[ \t]{0,2}=[ \t]{0,2}|%(?:25){0,6}3[dD]|\\{1,4}u003[dD]|\\{1,4}x3[dD]|&#(?:61|x3[dD]);)"
-_EDGE = r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=[\s\"'`]--)|(?<=^--))"
+_EDGE = (
+    r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})|(?<=%2525[0-9A-Fa-f]{2})"
+    r"|(?<=%252525[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=[\s\"'`]--)|(?<=^--))"
+)
 # name=value of a query, wherever it stands and however it is escaped
 _PAIR = re.compile(
     rf"{_EDGE}({_NAME})({_EQUALS}\[?{QUOTE}?)"
@@ -41,7 +46,8 @@ _MEMBER = re.compile(
     r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
 )
 # <SignatureProvided>value</...> of the clouds' error bodies
-_ELEMENT = re.compile(r"<([A-Za-z][A-Za-z0-9_.\-]{0,63})>([^<>\s]{4,})(?=</)")
+# (a "+" of base64 may have become a blank)
+_ELEMENT = re.compile(r"<([A-Za-z][A-Za-z0-9_.\-]{0,63})>([^<>\s]{4,}(?: [^<>\s]{4,}){0,3})(?=</)")
 # {"name": "X-Api-Key", "value": "..."} of HAR files, Postman collections and container settings
 _FIELD = r"(?:\s{{0,3}},\s{{0,9}}{q}\w{{1,20}}{q}\s{{0,3}}:\s{{0,3}}(?:{q}[^\"'\\]{{0,64}}{q}|\w{{1,10}})){{0,2}}"
 _RECORD = re.compile(
@@ -94,6 +100,14 @@ def hide_named(text: str) -> str:
     return _hide_options(text) if "-" in text else text
 
 
+def pair_secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Where the values stand that ``hide_named`` hides of every ``name=value``."""
+    for match in _PAIR.finditer(text):
+        shown = _hide_pair(match)
+        if shown != match.group() and shown.endswith(MARKER):
+            yield match.start() + len(shown) - len(MARKER), match.end()
+
+
 def _name_of(match: re.Match[str]) -> str:
     """The name, without the last letter of a line end that a dump spells in front of it: ``\\nX-Api-Key``."""
     name = match[1]
@@ -118,9 +132,16 @@ def _hide_pair(match: re.Match[str]) -> str:
         return before + inner
     if not is_named or value.startswith("-----BEGIN"):
         return match.group()
-    if equals != equals.strip() and not is_random(value, least=8):
+    if equals != equals.strip() and not (is_random(value, least=8) or _is_in_query(match)):
         return match.group()  # "signature = None" is a sentence or code, not a query
     return before + MARKER
+
+
+def _is_in_query(match: re.Match[str]) -> bool:
+    """True where blanks stand around the signs of a query: ``? sig = ... & se = ...``."""
+    text = match.string
+    before = text[max(0, match.start() - 4) : match.start()].rstrip()
+    return before.endswith(("?", "&")) or text[match.end() : match.end() + 4].lstrip().startswith("&")
 
 
 def _hide_inner(value: str, is_quoted: bool, is_named: bool) -> str:
@@ -158,7 +179,7 @@ _AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "
 
 def _hide_element(match: re.Match[str]) -> str:
     name, value = match.groups()
-    return f"<{name}>{MARKER}" if is_secret(name, value) else match.group()
+    return f"<{name}>{MARKER}" if is_secret(name, value.replace(" ", "+")) else match.group()
 
 
 def _hide_record(match: re.Match[str]) -> str:
@@ -166,7 +187,7 @@ def _hide_record(match: re.Match[str]) -> str:
     after = match["after"] if "after" in match.re.groupindex else ""
     if name.endswith("cookie"):
         return match["before"] + hide_cookies(value) + after
-    if is_harmless(name, value) or not (name in SECRET_NAMES or is_likely_secret(name, value)):
+    if is_harmless(name, value) or not (is_named_secret(name, value) or is_likely_secret(name, value)):
         return match.group()
     return match["before"] + MARKER + after
 
@@ -177,7 +198,7 @@ def _is_member_secret(name: str, before: str, value: str) -> bool:
     if name.endswith("cookie") and "=" in value:
         return False  # its pairs have been looked at one by one
     is_close = before.endswith((":", ":["))  # a canonical header, or any two things with a colon between them
-    if name in SECRET_NAMES:
+    if is_named_secret(name, value):
         if is_close:
             return is_random(value)
         # "token: expired" is a sentence; what is quoted or holds a digit is a value

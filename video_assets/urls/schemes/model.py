@@ -69,6 +69,8 @@ class Scheme:
     """Needs a segment of the path that looks like a digest beside one that looks like a time."""
     long_value: bool = False
     """Needs a parameter whose value is long enough for a key."""
+    named: bool = False
+    """Needs a parameter whose name promises a secret."""
     userinfo: bool = False
     """Needs something before an ``@`` in the authority."""
     when: Test = always
@@ -182,11 +184,18 @@ def earliest_of(*names: str, upper_with: str = "") -> Clock:
 
 
 def date_plus_seconds(date: str, seconds: str, *, upper_with: str = "") -> Clock:
-    """A date and a number of seconds after it; with a session token the session may end first."""
+    """A date and a number of seconds after it; with a session token the session may end first.
+
+    Where no date stands beside it, a number that is too large for a duration is the end itself.
+    """
 
     def clock(parts: Parts) -> Death:
-        began = moments.parse_iso(time_text(parts, date))
-        end = moments.add(began, moments.parse_seconds(time_text(parts, seconds)))
+        written = time_text(parts, seconds)
+        if parts.has(date):
+            end = moments.add(moments.parse_iso(time_text(parts, date)), moments.parse_seconds(written))
+        else:
+            absolute = moments.parse_epoch(written)
+            end = absolute if moments.is_plausible(absolute) else None
         return Death(end, Bound.UPPER if upper_with and parts.has(upper_with) else Bound.CERTAIN)
 
     return clock
@@ -314,6 +323,11 @@ def shaped_secret(names: tuple[str, ...], shape: re.Pattern[str]) -> Secrets:
                 yield param.value_start + start, param.value_start + end
 
     return spans
+
+
+def values_of(*names: str) -> Secrets:
+    """The values of parameters whose names say nothing outside of their scheme."""
+    return lambda parts: [param.span for param in params_of(parts, names) if param.raw]
 
 
 def path_secret(shape: re.Pattern[str]) -> Secrets:
