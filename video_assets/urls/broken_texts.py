@@ -50,7 +50,11 @@ _OPENS_ANEW = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{1,20}://|--?[A-Za-z]|//")
 _MEMBER = re.compile(r"[\w.\-]{1,64}[ \t]*[:=]")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _WHOLE_HEX = frozenset((32, 40, 56, 64, 96, 128, 256, 512))
+_SHA256 = 64
 _LONG_LINE = 60
+_SHORT_LINE = 24
+"""From here on a line may have been wrapped, if the one before it is as long."""
+_BLANKS = (" ", "\t")
 
 _PIECE = re.compile(
     rf"[A-Za-z0-9_\-]+|\.|(?:[ \t]{{1,3}}|[ \t]*{_LINE_END}[ \t]*(?:>[> \t]*)?|%20|%0[aA]|\\u0020)"
@@ -138,9 +142,13 @@ def _seams(text: str) -> list[Span]:
             start = match.end("soft") if match["wrapped"] else start
             line_start = max(text.rfind("\n", 0, start) + 1, start - _REACH)
             word = _BREAK.split(text[line_start:start])[-1]
+            length = start - line_start
+            is_long = length >= _LONG_LINE or (
+                length >= _SHORT_LINE and text[max(0, line_start - length - 2) : line_start - length - 1] == "\n"
+            )
             if start - len(word) == reached:
                 word = left[-_REACH:] + word
-            is_long = start - line_start > _LONG_LINE
+                is_long = True
             if _goes_on(word, text, end, is_blank=match["plus"] is not None, is_long=is_long):
                 seams.append((start, end))
                 left, reached = word, end
@@ -177,11 +185,13 @@ def _goes_on(left: str, text: str, end: int, *, is_blank: bool, is_long: bool) -
     bare = rest.rstrip("=.,;)")
     if "=" in bare:  # NAME=value of the next line
         return False
+    if not is_long and text[end + len(right) : end + len(right) + 1] in _BLANKS:
+        return False  # the first word of another line
     if _HEX.fullmatch(value):
+        if len(value) in _WHOLE_HEX and not (is_long and len(value) + len(bare) == _SHA256):
+            return False
         if _HEX.fullmatch(bare) and len(value) + len(bare) in _WHOLE_HEX:
             return True
-        if len(value) in _WHOLE_HEX:
-            return False
     return is_random(bare.replace("%", ""), least=8 if is_long else 12)
 
 
@@ -226,7 +236,8 @@ def _pieces_of_token(text: str, start: int) -> tuple[list[Span], int]:
     return (pieces if dots else []), position
 
 
-_NEXT_OF_TOKEN = re.compile(r"(?P<run>[A-Za-z0-9_\-]*)(?P<dot>\.\s{0,3}(?P<after>[A-Za-z0-9_\-]*))?")
+_LEAST_BEFORE_GAP = 4  # fewer may be the number of a list: "2. ..."
+_NEXT_OF_TOKEN = re.compile(r"(?P<run>[A-Za-z0-9_\-]*)(?P<dot>\.(?P<gap>\s{0,3})(?P<after>[A-Za-z0-9_\-]*))?")
 
 
 def _token_goes_on(text: str, position: int, dots: int) -> bool:
@@ -237,6 +248,6 @@ def _token_goes_on(text: str, position: int, dots: int) -> bool:
     run, after = match["run"], match["after"] or ""
     if dots == 0:
         return after.startswith(("ey", "ew")) and len(after) >= 8
-    if dots == 1 and match["dot"] and (not run or len(run) >= 4) and is_random(after, least=16):
-        return True
+    if dots == 1 and match["dot"] and is_random(after, least=16):
+        return not match["gap"] or len(run) >= _LEAST_BEFORE_GAP
     return is_random(run, least=10)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from video_assets.urls.header_redaction import QUOTE, hide_cookies
+from video_assets.urls.parts import percent_decode
 from video_assets.urls.schemes.secret_names import (
     LIKELY_NAMES,
     SECRET_NAMES,
@@ -15,6 +16,7 @@ from video_assets.urls.schemes.secret_names import (
     is_likely_secret,
     is_named_secret,
     is_secret,
+    secret_offset,
 )
 from video_assets.urls.tokens import MARKER, is_random
 
@@ -30,6 +32,7 @@ _PAIR = re.compile(
     r"((?:(?!%(?:25){0,6}26|\x1b\[)[^\s\"'<>&;,\\)}\]|`]|&#(?:43|61|47);)+)"
 )
 _INNER_NAME = re.compile(rf"(?<![A-Za-z0-9_.\-])({_NAME})=(?=[^=])")
+_CODE = re.compile(r"[(\[{$]|\.[A-Za-z_]|::|->")
 _MOST_INNER_NAMES = 8
 _PASSWORD_WORD = re.compile(r"(?:ass(?:wd|wo|ph)|ASS(?:WD|WO|PH)|ecret|ECRET)")
 # password="four words of a passphrase"
@@ -104,8 +107,9 @@ def pair_secrets(text: str) -> Iterator[tuple[int, int]]:
     """Where the values stand that ``hide_named`` hides of every ``name=value``."""
     for match in _PAIR.finditer(text):
         shown = _hide_pair(match)
-        if shown != match.group() and shown.endswith(MARKER):
-            yield match.start() + len(shown) - len(MARKER), match.end()
+        at = shown.rfind(MARKER)
+        if shown != match.group() and at >= 0:
+            yield match.start() + at, match.end() - (len(shown) - at - len(MARKER))
 
 
 def _name_of(match: re.Match[str]) -> str:
@@ -124,17 +128,25 @@ def _hide_phrase(match: re.Match[str]) -> str:
 
 def _hide_pair(match: re.Match[str]) -> str:
     name, equals, value = match.groups()
-    before = name + equals
+    before, after = name + equals, ""
+    if "/" in value and match.string[match.start() - 1 : match.start()] == "/":
+        value, slash, after = value.partition("/")  # of a segment of a path, what follows are others
+        after = slash + after
     if name[0] in "rnt":
         name = _name_of(match)
-    is_named = is_secret(name, value)
+    is_named = is_secret(name, percent_decode(value))
     if "=" in value and (inner := _hide_inner(value, equals[-1] in "\"'`;", is_named)) != value:
-        return before + inner
+        return before + inner + after
     if not is_named or value.startswith("-----BEGIN"):
         return match.group()
-    if equals != equals.strip() and not (is_random(value, least=8) or _is_in_query(match)):
+    if equals != equals.strip() and not (is_random(value, least=8) or _is_setting(value) or _is_in_query(match)):
         return match.group()  # "signature = None" is a sentence or code, not a query
-    return before + MARKER
+    return before + value[: secret_offset(value)] + MARKER + after
+
+
+def _is_setting(value: str) -> bool:
+    """True for what a file of settings may hold behind ``name =`` and neither code nor a sentence does."""
+    return _CODE.search(value) is None and any(character.isdigit() for character in value)
 
 
 def _is_in_query(match: re.Match[str]) -> bool:
@@ -171,7 +183,9 @@ def _hide_member(match: re.Match[str]) -> str:
         before, value = before + word + blank, rest
     elif blank and (between[-1].isspace() or between[-1] in ":["):  # the next word is not part of the value
         value, after = word, blank + rest
-    return f"{before}{MARKER}{after}" if _is_member_secret(bare_name(name), before, value) else match.group()
+    if not _is_member_secret(bare_name(name), before, value):
+        return match.group()
+    return f"{before}{value[: secret_offset(value)]}{MARKER}{after}"
 
 
 _AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "digest"})

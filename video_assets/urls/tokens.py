@@ -13,7 +13,7 @@ from video_assets.urls.moments import from_epoch, parse_any
 MARKER = "REDACTED"
 """What stands in the place of a secret. A parameter of this value counts as absent."""
 
-_MARKED = re.compile(rf"[\[({{<*_]{{0,3}}{MARKER}[\])}}>*_]{{0,3}}")
+_MARKED = re.compile(rf"(?:[^\w%]|%5[bB]){{0,3}}{MARKER}(?:[^\w%]|%5[dD]){{0,3}}")
 
 _DOT = r"(?:\.|%(?:25){0,4}2[eE])"
 _PAD = r"(?:=|%(?:25){0,4}3[dD]){0,2}"

@@ -92,7 +92,10 @@ def candidates(parts: Parts) -> list[int]:
     long_value = False
     for name, params in parts.params.items():
         found.update(_about_param(name))
-        if not long_value and len(params[0].raw) >= _KEY_LENGTH:
+        if not long_value and (
+            len(params[0].raw) >= _KEY_LENGTH
+            or (len(params) > 1 and any(len(param.raw) >= _KEY_LENGTH for param in params))
+        ):
             long_value = True
             found.update(_with_long_value)
     if parts.host:

@@ -9,7 +9,7 @@ from video_assets.urls import moments
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Param, Parts, Span, percent_decode
 from video_assets.urls.schemes.model import BLANKS, Death, Scheme, time_text
-from video_assets.urls.schemes.secret_names import is_secret, may_name_a_secret, spellings
+from video_assets.urls.schemes.secret_names import is_secret, may_name_a_secret, secret_offset, spellings
 from video_assets.urls.tokens import KNOWN_KEY, MARKER, is_key, is_random, is_signature
 
 EXPIRY_NAMES = spellings(
@@ -193,7 +193,7 @@ def _path_keys(parts: Parts) -> list[Span]:
 def _named_secrets(parts: Parts) -> list[Span]:
     """What ``redact`` hides by its name."""
     return [
-        param.span
+        (param.value_start + secret_offset(param.raw), param.end)
         for name, found in parts.params.items()
         if may_name_a_secret(name)
         for param in found
@@ -261,7 +261,7 @@ CREDENTIALS: tuple[Scheme, ...] = (
         when=lambda parts: _prefixed(parts) is not None,
         expires=_prefixed_end,
         secret=(_prefixed_secrets,),
-        volatile=("x-orig-*",),
+        volatile=("*expires", "*expire"),
         fallback=True,
     ),
     Scheme(

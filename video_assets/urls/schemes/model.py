@@ -78,7 +78,8 @@ class Scheme:
     secret: tuple[str | Secrets, ...] = ()
     """Parameter names whose values are secret, or functions that name spans."""
     volatile: tuple[str, ...] = ()
-    """Parameters that change with every signing, besides ``needs`` and ``secret``; ``x-amz-*`` is a prefix."""
+    """Parameters that change with every signing, besides ``needs`` and ``secret``; ``x-amz-*`` is a prefix,
+    ``*expires`` an ending."""
     volatile_path: re.Pattern[str] | None = None
     """What of the path belongs to the signature: its group ``cut``, or the groups ``time`` and ``secret``."""
     kind: Kind = Kind.TEMPORARY
@@ -127,7 +128,10 @@ class Scheme:
         if name in self.needs or name in self.secret:
             return True
         for pattern in self.volatile:
-            if name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern:
+            if pattern[0] == "*":
+                if name.endswith(pattern[1:]):
+                    return True
+            elif name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern:
                 return True
         return False
 

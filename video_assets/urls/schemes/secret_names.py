@@ -104,7 +104,7 @@ _NO_SECRET_ITSELF = re.compile(
 )
 """Where one goes on in a list of pages, or what somebody says about a token."""
 _MADE_OF_SECRETS = re.compile(
-    r"(?:secret|auth|access|session|api|bearer|[cx]srf|private|refresh|webhook|signing|admin|deploy)"
+    r"(?:secret|auth|access|session|api|bearer|[cx]srf|private|refresh|webhook|signing|admin|deploy|login|user)"
     r"[_\-]?(?:token|secret|signature|hmac)$"
 )
 _NO_WORD = re.compile(r"[^A-Za-z]|[a-z][A-Z]")
@@ -133,6 +133,27 @@ _LONG_MIX = re.compile(
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+_PLACEHOLDER = re.compile(
+    r"""
+    [$\#%:]?\{.*\}? | <.*>? | %(?:\(\w+\))?[sdv] | %\w+% | \*+ | [xX]{3,} | [.…]+
+    | \$(?:[A-Z_]+ | [a-z_]*(?:token|sig|key|secret|pass|auth|jwt)\w*)
+    | [A-Z]+(?:_[A-Z]+)+
+    | (?:your|my|some|the|insert|replace|example|dummy|change)(?:[_\- +][a-z]+)+
+    | (?:YOUR|MY)[_\-]?[A-Z_\-]+
+    """,
+    re.VERBOSE,
+)
+"""What documents and templates write where the secret will stand."""
+_AKAMAI_MAC = re.compile(r"(?:\A|[~_&])hmac(?:=|%(?:25){0,3}3[dD])(?=.)")
+_AKAMAI_FIELDS = re.compile(r"(?:(?:st|exp|acl|url|ip|id|data)(?:=|%(?:25){0,3}3[dD])[^~]*~?)+")
+
+
+def secret_offset(value: str) -> int:
+    """Where in a secret value the secret begins: a token of Akamai names its end and its paths before its MAC."""
+    match = _AKAMAI_MAC.search(value)
+    return match.end() if match and _AKAMAI_FIELDS.match(value) else 0
+
+
 def bare_name(name: str) -> str:
     """The name as it is compared: lower case, without the objects it belongs to (``config.token``) or dashes."""
     return name.lower().rpartition(".")[2].lstrip("-")
@@ -140,11 +161,22 @@ def bare_name(name: str) -> str:
 
 def is_harmless(name: str, value: str) -> bool:
     """True when there is nothing to hide, whatever the other rules say."""
-    return name in _HARMLESS_NAMES or len(value) < 4 or MARKER in value or value.lower() in _HARMLESS_VALUES
+    return name in _HARMLESS_NAMES or len(value) < 4 or MARKER in value or is_no_value(value)
+
+
+def is_no_value(value: str) -> bool:
+    """True for words and placeholders that stand where a secret would, and for a token without its MAC."""
+    return (
+        value.lower() in _HARMLESS_VALUES
+        or _PLACEHOLDER.fullmatch(value) is not None
+        or _AKAMAI_FIELDS.fullmatch(value) is not None
+    )
 
 
 def is_likely_secret(name: str, value: str) -> bool:
     """True when the name allows for a secret and the value looks like one."""
+    if _MADE_OF_SECRETS.search(name) and _NO_WORD.search(value) and not value.isdigit():
+        return True
     if name in LIKELY_NAMES:
         if name in _CHECKSUM_NAMES:
             return False
@@ -156,8 +188,6 @@ def is_likely_secret(name: str, value: str) -> bool:
     if _PART_OF_NAMES.search(name):
         if _NO_SECRET_ITSELF.search(name):
             return False
-        if _MADE_OF_SECRETS.search(name) and _NO_WORD.search(value) and not value.isdigit():
-            return True
         return is_random(value) or _is_long_token(value) or is_short_key(value)
     return name.endswith("key") and _opens_something(name, value)
 
