@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from video_assets.urls import classify, fingerprint, redact
 from video_assets.urls.schemes import SCHEMES
-from video_assets.urls.schemes.credentials import API_KEY_NAMES, EXPIRY_NAMES, SIGNATURE_NAMES
+from video_assets.urls.schemes.credentials import EXPIRY_NAMES, SIGNATURE_NAMES
+from video_assets.urls.schemes.secret_names import API_KEY_NAMES
 from video_assets.urls.tokens import MARKER
 
 NAMES = sorted(

@@ -46,6 +46,9 @@ def rails(exp: object) -> str:
 JWT = token()
 FASTLY = quote(base64.b64encode(f"{HEX}_{SHA256}".encode()).decode(), safe="")
 TWITCH = quote(json.dumps({"expires": T, "vod_id": 1}))
+WMS_AUTH = base64.b64encode(
+    b"server_time=1/15/2027 7:40:00 AM&hash_value=k3Jx0pQzR7sVbN1mLq8YtA==&validminutes=20"
+).decode()
 CLOUDINARY = "https://api.cloudinary.com/v1_1/d/image/download?public_id=x"
 
 
@@ -73,6 +76,72 @@ def kept(scheme: str, url: str, retention: timedelta, *secrets: str, bound: Boun
 
 
 CASES = [
+    # --- seen in the reports of users
+    Case(
+        "netease",
+        f"https://m10c.music.126.net/20270115160000/{MD5}/ymusic/af66/4326/bf62/a.mp3",  # UTC+8
+        (MD5,),
+    ),
+    Case("netease", f"https://cdn.example.com/{MD5}/20270115160000/a.mp4", (MD5,)),
+    Case(
+        "qq_stream",
+        f"https://dl.stream.qqmusic.qq.com/C40.m4a?guid=1&vkey={SHA256.upper()}",
+        (SHA256.upper(),),
+        None,
+    ),
+    Case(
+        "google_drive",
+        f"https://doc-0c-4o-docs.googleusercontent.com/docs/securesc/{MD5}/{MD5[::-1]}/{T}000/102/*/0B8x?e=download",
+        (f"{MD5}/{MD5[::-1]}",),
+        bound=Bound.LOWER,
+    ),
+    Case(
+        "chatgpt_file",
+        f"https://chatgpt.com/backend-api/estuary/content?id=file-Ab1&ts={T // 3600}&p=fs&cid=1&sig={SHA256}&v=0",
+        (SHA256,),
+        bound=Bound.LOWER,
+    ),
+    Case(
+        "icloud",
+        f"https://cvws.icloud-content.com/B/AQhI9/v.mov?o=AhC9&v=1&x=3&a=CAogAb12&e={T}&r=1&k=Qm4x9kLp&s={MD5_B64}",
+        ("CAogAb12", "Qm4x9kLp", MD5_B64),
+    ),
+    Case(
+        "yandex_disk",
+        f"https://downloader.disk.yandex.ru/disk/{SHA256}/{HEX}/fKqI?uid=0&filename=a.mp4&disposition=attachment",
+        (SHA256,),
+    ),
+    Case("yandex_disk", f"https://s1.disk.yandex.net/zip/disk/{SHA256}/{HEX}/aBcD", (SHA256,)),
+    Case(
+        "prefixed",
+        f"https://p16.example.com/a.mp4?x-orig-authkey={SHA1}&x-orig-expires={T}"
+        f"&x-orig-sign={quote(SHA256_B64, safe='')}",
+        (SHA1, quote(SHA256_B64, safe="")),
+    ),
+    Case("prefixed", f"https://img.example.com/a.mp4?img_expire={T}&img_sig={MD5}", (MD5,)),
+    Case(
+        "nimble_wmsauth",
+        f"https://live.example.com/live/a.m3u8?wmsAuthSign={WMS_AUTH}",
+        (WMS_AUTH,),
+        DIES,
+    ),
+    Case("akamai", f"https://x.example.net/v.m3u8?hdnts=st={T - 60}_exp={T}_acl=/*_hmac={SHA256}", (SHA256,)),
+    Case(
+        "alibaba_oss_v4",
+        f"https://b.oss-cn-hangzhou.aliyuncs.com/v.mp4?x-oss-signature-version=OSS2&x-oss-expires={T}"
+        f"&x-oss-access-key-id=LTAIexample&x-oss-signature={quote(SHA256_B64, safe='')}",
+        (quote(SHA256_B64, safe=""),),
+    ),
+    Case("rpc_key", f"https://mainnet.infura.io/v3/{MD5}", (MD5,), None, kind=Kind.CREDENTIAL_ONLY),
+    Case("rpc_key", f"https://muddy-star.quiknode.pro/{SHA1}/", (SHA1,), None, kind=Kind.CREDENTIAL_ONLY),
+    Case("rpc_key", f"https://go.getblock.io/{UID}/mainnet/", (UID,), None, kind=Kind.CREDENTIAL_ONLY),
+    Case(
+        "rpc_key",  # the last segment names a public graph
+        f"https://gateway.thegraph.com/api/{MD5}/subgraphs/id/5zvR82QoaXYFyDEKLZ9t6v9adgnptxYpKpSbxtgVENFV",
+        (MD5,),
+        None,
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
     # --- AWS, where botocore has no signer or the order is unusual
     Case(
         "aws_sigv4a",

@@ -13,7 +13,7 @@ from video_assets.urls.parts import Param, Parts, Span
 from video_assets.urls.schemes import matching
 from video_assets.urls.schemes.model import Scheme
 from video_assets.urls.spellings import Layer, Spelling, peel, read_spelling
-from video_assets.urls.tokens import MARKER, decode_base64
+from video_assets.urls.tokens import decode_base64, is_marker
 
 MAX_DEPTH = 4
 """URLs inside URLs are followed this far."""
@@ -88,7 +88,7 @@ def analyse(text: str, depth: int = 0) -> Analysis:
             spans += child_spans
     if spans:
         url = parts.text
-        spans = [span for span in spans if span[1] > span[0] and url[span[0] : span[1]] != MARKER]
+        spans = [span for span in spans if span[1] > span[0] and not is_marker(url[span[0] : span[1]])]
         analysis.secrets = merge([spelling.raw_span(*span) for span in spans]) if spelling.edits else merge(spans)
     return analysis
 

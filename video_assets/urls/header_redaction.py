@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from video_assets.urls.secret_names import words
+from video_assets.urls.schemes.secret_names import secret_offset, words
 from video_assets.urls.tokens import MARKER, is_random
 
-QUOTE = r"(?:\\{0,7}[\"'`]|&quot;|&#(?:34|39);|%22)"
+QUOTE = r"(?:\"\"|\\{0,7}[\"'`]|&quot;|&#(?:34|39);|%22)"
 """A quote in any spelling."""
 
 # What stands between the name of a header and its value: "name: value", 'name': b'value', ('name', 'value'),
@@ -82,7 +82,7 @@ def _hide_cookie(match: re.Match[str]) -> str:
         return match.group()
     is_session = any(word in name for word in _SESSION_WORDS)
     if is_session or any(character.isdigit() for character in value) or is_random(value, least=6):
-        return f"{match[1]}={MARKER}"
+        return f"{match[1]}={value[: secret_offset(value)]}{MARKER}"
     return match.group()
 
 

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 
 from video_assets.urls.header_redaction import QUOTE, hide_cookies
-from video_assets.urls.secret_names import (
+from video_assets.urls.parts import percent_decode
+from video_assets.urls.schemes.secret_names import (
     LIKELY_NAMES,
     SECRET_NAMES,
     bare_name,
     is_harmless,
     is_likely_secret,
+    is_named_secret,
     is_secret,
+    secret_offset,
 )
 from video_assets.urls.tokens import MARKER, is_random
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}+"
 _EQUALS = r"(?:[ \t]{0,2}=[ \t]{0,2}|%(?:25){0,6}3[dD]|\\{1,4}u003[dD]|\\{1,4}x3[dD]|&#(?:61|x3[dD]);)"
-_EDGE = r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=[\s\"'`]--)|(?<=^--))"
+_EDGE = (
+    r"(?:(?<![A-Za-z0-9_.\-])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})|(?<=%2525[0-9A-Fa-f]{2})"
+    r"|(?<=%252525[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=[\s\"'`]--)|(?<=^--))"
+)
 # name=value of a query, wherever it stands and however it is escaped
 _PAIR = re.compile(
     rf"{_EDGE}({_NAME})({_EQUALS}\[?{QUOTE}?)"
     r"((?:(?!%(?:25){0,6}26|\x1b\[)[^\s\"'<>&;,\\)}\]|`]|&#(?:43|61|47);)+)"
 )
 _INNER_NAME = re.compile(rf"(?<![A-Za-z0-9_.\-])({_NAME})=(?=[^=])")
+_CODE = re.compile(r"[(\[{$]|\.[A-Za-z_]|::|->")
 _MOST_INNER_NAMES = 8
 _PASSWORD_WORD = re.compile(r"(?:ass(?:wd|wo|ph)|ASS(?:WD|WO|PH)|ecret|ECRET)")
 # password="four words of a passphrase"
@@ -41,7 +49,8 @@ _MEMBER = re.compile(
     r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
 )
 # <SignatureProvided>value</...> of the clouds' error bodies
-_ELEMENT = re.compile(r"<([A-Za-z][A-Za-z0-9_.\-]{0,63})>([^<>\s]{4,})(?=</)")
+# (a "+" of base64 may have become a blank)
+_ELEMENT = re.compile(r"<([A-Za-z][A-Za-z0-9_.\-]{0,63})>([^<>\s]{4,}(?: [^<>\s]{4,}){0,3})(?=</)")
 # {"name": "X-Api-Key", "value": "..."} of HAR files, Postman collections and container settings
 _FIELD = r"(?:\s{{0,3}},\s{{0,9}}{q}\w{{1,20}}{q}\s{{0,3}}:\s{{0,3}}(?:{q}[^\"'\\]{{0,64}}{q}|\w{{1,10}})){{0,2}}"
 _RECORD = re.compile(
@@ -94,6 +103,15 @@ def hide_named(text: str) -> str:
     return _hide_options(text) if "-" in text else text
 
 
+def pair_secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Where the values stand that ``hide_named`` hides of every ``name=value``."""
+    for match in _PAIR.finditer(text):
+        shown = _hide_pair(match)
+        at = shown.rfind(MARKER)
+        if shown != match.group() and at >= 0:
+            yield match.start() + at, match.end() - (len(shown) - at - len(MARKER))
+
+
 def _name_of(match: re.Match[str]) -> str:
     """The name, without the last letter of a line end that a dump spells in front of it: ``\\nX-Api-Key``."""
     name = match[1]
@@ -110,17 +128,32 @@ def _hide_phrase(match: re.Match[str]) -> str:
 
 def _hide_pair(match: re.Match[str]) -> str:
     name, equals, value = match.groups()
-    before = name + equals
+    before, after = name + equals, ""
+    if "/" in value and match.string[match.start() - 1 : match.start()] == "/":
+        value, slash, after = value.partition("/")  # of a segment of a path, what follows are others
+        after = slash + after
     if name[0] in "rnt":
         name = _name_of(match)
-    is_named = is_secret(name, value)
+    is_named = is_secret(name, percent_decode(value))
     if "=" in value and (inner := _hide_inner(value, equals[-1] in "\"'`;", is_named)) != value:
-        return before + inner
+        return before + inner + after
     if not is_named or value.startswith("-----BEGIN"):
         return match.group()
-    if equals != equals.strip() and not is_random(value, least=8):
+    if equals != equals.strip() and not (is_random(value, least=8) or _is_setting(value) or _is_in_query(match)):
         return match.group()  # "signature = None" is a sentence or code, not a query
-    return before + MARKER
+    return before + value[: secret_offset(value)] + MARKER + after
+
+
+def _is_setting(value: str) -> bool:
+    """True for what a file of settings may hold behind ``name =`` and neither code nor a sentence does."""
+    return _CODE.search(value) is None and any(character.isdigit() for character in value)
+
+
+def _is_in_query(match: re.Match[str]) -> bool:
+    """True where blanks stand around the signs of a query: ``? sig = ... & se = ...``."""
+    text = match.string
+    before = text[max(0, match.start() - 4) : match.start()].rstrip()
+    return before.endswith(("?", "&")) or text[match.end() : match.end() + 4].lstrip().startswith("&")
 
 
 def _hide_inner(value: str, is_quoted: bool, is_named: bool) -> str:
@@ -150,7 +183,9 @@ def _hide_member(match: re.Match[str]) -> str:
         before, value = before + word + blank, rest
     elif blank and (between[-1].isspace() or between[-1] in ":["):  # the next word is not part of the value
         value, after = word, blank + rest
-    return f"{before}{MARKER}{after}" if _is_member_secret(bare_name(name), before, value) else match.group()
+    if not _is_member_secret(bare_name(name), before, value):
+        return match.group()
+    return f"{before}{value[: secret_offset(value)]}{MARKER}{after}"
 
 
 _AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "digest"})
@@ -158,7 +193,7 @@ _AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "
 
 def _hide_element(match: re.Match[str]) -> str:
     name, value = match.groups()
-    return f"<{name}>{MARKER}" if is_secret(name, value) else match.group()
+    return f"<{name}>{MARKER}" if is_secret(name, value.replace(" ", "+")) else match.group()
 
 
 def _hide_record(match: re.Match[str]) -> str:
@@ -166,7 +201,7 @@ def _hide_record(match: re.Match[str]) -> str:
     after = match["after"] if "after" in match.re.groupindex else ""
     if name.endswith("cookie"):
         return match["before"] + hide_cookies(value) + after
-    if is_harmless(name, value) or not (name in SECRET_NAMES or is_likely_secret(name, value)):
+    if is_harmless(name, value) or not (is_named_secret(name, value) or is_likely_secret(name, value)):
         return match.group()
     return match["before"] + MARKER + after
 
@@ -177,7 +212,7 @@ def _is_member_secret(name: str, before: str, value: str) -> bool:
     if name.endswith("cookie") and "=" in value:
         return False  # its pairs have been looked at one by one
     is_close = before.endswith((":", ":["))  # a canonical header, or any two things with a colon between them
-    if name in SECRET_NAMES:
+    if is_named_secret(name, value):
         if is_close:
             return is_random(value)
         # "token: expired" is a sentence; what is quoted or holds a digit is a value

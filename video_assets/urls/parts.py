@@ -23,7 +23,7 @@ _SEPARATOR = re.compile(r"[&?]|;(?=[A-Za-z_~][\w.~%\-]*=)")
 _BARE_URL = re.compile(r"[A-Za-z]{3,6}(?::|%3[aA])(?:/|%2[fF])")
 # "?expires%3D1795000000%26signature%3D...": a query that was escaped as a whole, as logs and copies hold it.
 _ESCAPED_EQUALS = re.compile(r"(%(?:25){0,6})3[dD]")
-_PATH_SEPARATOR = re.compile(r"[&~,]|;(?=[A-Za-z_]\w*=)")
+_PATH_SEPARATOR = re.compile(r"[&~,]|;(?=[A-Za-z_][\w.\-]*=)")
 _ESCAPED = re.compile(r"%([0-7][0-9A-Fa-f])|((?:%[89A-Fa-f][0-9A-Fa-f])+)")
 
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable
 
 from video_assets.urls.analysis import analyse, merge, recent_analysis
+from video_assets.urls.broken_texts import broken_secrets
 from video_assets.urls.header_redaction import QUOTE, hide_headers
-from video_assets.urls.named_secrets import hide_named
+from video_assets.urls.named_secrets import hide_named, pair_secrets
 from video_assets.urls.parted_requests import parted_secrets
-from video_assets.urls.parts import Parts, Span
+from video_assets.urls.parts import Span
+from video_assets.urls.schemes.secret_names import is_secret
 from video_assets.urls.second_look import is_plain
-from video_assets.urls.secret_names import is_secret
 from video_assets.urls.tokens import (
     KNOWN_KEY,
     MARKER,
@@ -112,7 +113,8 @@ def redact(text: str) -> str:
 def _once(text: str, known: dict[str, list[Span]]) -> str:
     if "PRIVATE KEY" in text:
         text = _PRIVATE_KEY.sub(_hide_private_key, text)
-    text = _hide_everywhere(text, _url_secrets(text, known))
+    broken = broken_secrets(text, lambda joined: [*_url_secrets(joined, known), *pair_secrets(joined)])
+    text = _hide_everywhere(text, _url_secrets(text, known) + broken)
     text = hide_headers(text)
     text = hide_named(text)
     text = _AUTHORIZATION.sub(_hide_authorization, text)
@@ -210,15 +212,11 @@ def _secrets_of(text: str, start: int, end: int) -> list[Span]:
     if _is_bare_query(url):
         url, prefix = "?" + url, 1
     analysis = recent_analysis(url)
-    spans = list(analysis.secrets)
-    raw_span = analysis.spelling.raw_span
-    for span in _likely_secrets(analysis.parts):
-        raw_start, raw_end = raw_span(*span)
-        if not any(
-            a < raw_end and b > raw_start for a, b in analysis.secrets
-        ):  # the table knows which part of it
-            spans.append((raw_start, raw_end))
-    found = [(max(start, start + a - prefix), start + b - prefix) for a, b in spans if b - prefix > 0 and b > a]
+    found = [
+        (max(start, start + a - prefix), start + b - prefix)
+        for a, b in analysis.secrets
+        if b - prefix > 0 and b > a
+    ]
     return [(a + (text[a] == "["), b) for a, b in found]  # {token=[...]}, as Java shows headers
 
 
@@ -227,16 +225,6 @@ def _is_bare_query(text: str) -> bool:
         return False
     # "file=/a/token=..." is a path behind a name, unless the name itself promises a secret.
     return "&" in text or not match[2] or is_secret(match[1], text[match.end() :])
-
-
-def _likely_secrets(parts: Parts) -> list[Span]:
-    """Values beside which no scheme is known, under names that promise a secret."""
-    return [
-        param.span
-        for name, found in parts.params.items()
-        for param in found
-        if param.raw and MARKER not in param.raw and is_secret(name, param.value)
-    ]
 
 
 # --- shapes -----------------------------------------------------------------------------------------------------

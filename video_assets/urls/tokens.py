@@ -13,6 +13,8 @@ from video_assets.urls.moments import from_epoch, parse_any
 MARKER = "REDACTED"
 """What stands in the place of a secret. A parameter of this value counts as absent."""
 
+_MARKED = re.compile(rf"(?:[^\w%]|%5[bB]){{0,3}}{MARKER}(?:[^\w%]|%5[dD]){{0,3}}")
+
 _DOT = r"(?:\.|%(?:25){0,4}2[eE])"
 _PAD = r"(?:=|%(?:25){0,4}3[dD]){0,2}"
 # "ey" and "ew" are how base64 writes an opening brace before a quote, a blank or a line end. A token begins
@@ -51,6 +53,10 @@ _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _WORD_BREAK = re.compile(r"[^A-Za-z0-9]+")
 _CLASS_CHANGE = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[a-z0-9]|(?<=[0-9])[A-Za-z]")
 
+_SHORT_KEY = re.compile(r"(?!.*[a-z]{5})[A-Za-z0-9]{10,15}")
+_CAMEL_CASE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_UNSPEAKABLE = re.compile(r"[A-Z]?[b-df-hj-np-tv-xz]{2,}")
+
 # Keys that tell their maker by their first letters, with the least length each maker issues.
 KNOWN_KEY = re.compile(
     r"(?<![A-Za-z0-9_])(?:"
@@ -69,6 +75,11 @@ KNOWN_KEY = re.compile(
     r"|EAA[A-Za-z0-9]{60,}+|lin_api_[A-Za-z0-9]{30,}+|luma-[0-9a-f]{8}-[0-9a-f\-]{20,}+"
     r")"
 )
+
+
+def is_marker(value: str) -> bool:
+    """True for what stands in the place of a secret, also as others write it: ``[REDACTED]``, ``<REDACTED>``."""
+    return _MARKED.fullmatch(value) is not None
 
 
 class Jwt(NamedTuple):
@@ -198,6 +209,16 @@ def is_signature(value: str) -> bool:
         and any(c.islower() for c in value)
         and any(c.isdigit() for c in value)
     )
+
+
+def is_short_key(value: str) -> bool:
+    """True for ten to fifteen letters and digits of both cases that change too often for words in camel case."""
+    if not _SHORT_KEY.fullmatch(value) or value.islower() or value.isupper() or MARKER in value:
+        return False
+    pieces = _CAMEL_CASE.findall(value)
+    if len(value) <= 2.25 * len(pieces):
+        return True
+    return len(value) <= 3.4 * len(pieces) and any(_UNSPEAKABLE.fullmatch(piece) for piece in pieces)
 
 
 def is_key(value: str) -> bool:

@@ -12,20 +12,19 @@ from typing import NamedTuple
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Parts, Span
 from video_assets.urls.placeholders import has_placeholder
-from video_assets.urls.schemes.cdns import CDNS
-from video_assets.urls.schemes.cdns_china import CDNS_CHINA
-from video_assets.urls.schemes.clouds import CLOUDS
-from video_assets.urls.schemes.clouds_china import CLOUDS_CHINA
 from video_assets.urls.schemes.credentials import CREDENTIALS
 from video_assets.urls.schemes.model import Scheme
-from video_assets.urls.schemes.platforms import PLATFORMS
 from video_assets.urls.schemes.retention import RETENTION
+from video_assets.urls.schemes.secret_names import may_name_a_secret
+from video_assets.urls.schemes.signed import SIGNED
 
-SCHEMES: tuple[Scheme, ...] = CLOUDS + CLOUDS_CHINA + PLATFORMS + CDNS_CHINA + CDNS + RETENTION + CREDENTIALS
+SCHEMES: tuple[Scheme, ...] = SIGNED + CREDENTIALS
 
 _DIGEST_AND_TIME = re.compile(
-    r"/(?:(?:[0-9a-fA-F]{32,64}|[A-Za-z0-9_\-]{22}(?:==)?)/(?:[0-9a-fA-F]{8}|[0-9]{10})|[0-9]{12}/[0-9a-fA-F]{32})/"
+    r"/(?:(?:[0-9a-fA-F]{32,64}|[A-Za-z0-9_\-]{22}(?:==)?)/(?:[0-9a-fA-F]{8}|[0-9]{10})"
+    r"|[0-9]{12}(?:[0-9]{2})?/[0-9a-fA-F]{32}|[0-9a-fA-F]{32}/[0-9]{14})/"
 )
+_ENDING = re.compile(r".[_\-]([a-z0-9]+)$")
 _KEY_LENGTH = 20
 _MOST_LABELS = 6
 
@@ -37,6 +36,7 @@ _by_beginning: dict[str, list[int]] = {}
 _with_jwt: list[int] = []
 _with_userinfo: list[int] = []
 _with_digest: list[int] = []
+_with_name: list[int] = []
 _with_long_value: list[int] = []
 
 
@@ -48,6 +48,8 @@ def _file(number: int, scheme: Scheme) -> None:
         _with_userinfo.append(number)
     elif scheme.digest:
         _with_digest.append(number)
+    elif scheme.named:
+        _with_name.append(number)
     elif scheme.long_value:
         _with_long_value.append(number)
     elif scheme.hosts:
@@ -99,7 +101,10 @@ def candidates(parts: Parts) -> list[int]:
     long_value = False
     for name, params in parts.params.items():
         found.update(_about_param(name))
-        if not long_value and len(params[0].raw) >= _KEY_LENGTH:
+        if not long_value and (
+            len(params[0].raw) >= _KEY_LENGTH
+            or (len(params) > 1 and any(len(param.raw) >= _KEY_LENGTH for param in params))
+        ):
             long_value = True
             found.update(_with_long_value)
     if parts.host:
@@ -120,10 +125,13 @@ def candidates(parts: Parts) -> list[int]:
 @lru_cache(maxsize=4096)
 def _about_param(name: str) -> tuple[int, ...]:
     """The entries that a parameter of this name (lower case) brings up."""
-    numbers = _by_param.get(name)
-    if numbers is None and "-" in name:
-        numbers = _by_ending.get(name[name.rindex("-") :])
-    return tuple(numbers or ())
+    numbers = list(_by_param.get(name, ()))
+    ending = _ENDING.search(name)
+    if ending:
+        numbers += _by_ending.get(f"-{ending[1]}", ())
+    if may_name_a_secret(name):
+        numbers += _with_name
+    return tuple(numbers)
 
 
 @lru_cache(maxsize=4096)

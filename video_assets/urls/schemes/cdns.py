@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from video_assets.urls import moments
 from video_assets.urls.classification import Kind
@@ -38,8 +39,14 @@ _AKAMAI = re.compile(
     r"(?P<secret>[0-9a-fA-F]{16,})(?(later)|(?=~|%(?:25)*7[eE]))"
 )
 
+# The delimiter is a setting of the signer: some write "_" instead of "~".
+_AKAMAI_UNDERSCORED = re.compile(
+    r"(?<![A-Za-z0-9_])(?:exp|acl|url|st)(?:=|%(?:25)*3[dD])[^&?#\s]{1,500}?_hmac(?:=|%(?:25)*3[dD])"
+    r"(?P<secret>[0-9a-fA-F]{16,})"
+)
+
 _AKAMAI_TIME = re.compile(
-    r"(?:[~/=&?,]|%(?:25)*(?:7[eE]|3[dD]|2[fF]))exp(?:=|%(?:25)*3[dD])(?P<time>[0-9]{1,13})(?![0-9])"
+    r"(?:[~/=&?,_]|%(?:25)*(?:7[eE]|3[dD]|2[fF]))exp(?:=|%(?:25)*3[dD])(?P<time>[0-9]{1,13})(?![0-9])"
 )
 
 _AKAMAI_BEGUN = re.compile(r"(?:st|exp)=[0-9]|(?:ip|acl|data|id)=[^~]*~(?:st|exp)=")
@@ -61,7 +68,9 @@ def _akamai_end(parts: Parts) -> Death:
 
 
 def _akamai_secret(parts: Parts) -> list[tuple[int, int]]:
-    return [match.span("secret") for match in _AKAMAI.finditer(parts.text)]
+    return [
+        match.span("secret") for shape in (_AKAMAI, _AKAMAI_UNDERSCORED) for match in shape.finditer(parts.text)
+    ]
 
 
 _HASH_THEN_EPOCH = re.compile(
@@ -95,6 +104,32 @@ _CDN77 = re.compile(r"^(?P<secret>[A-Za-z0-9_\-+/]{20,}={0,2}),(?P<time>[0-9]{10
 
 _CDN77_PATH = re.compile(r"^/(?P<secret>[A-Za-z0-9_\-+=]{20,44}),(?P<time>[0-9]{10})/.")
 
+_WMS_AUTH = re.compile(
+    r"""
+    (?:^|&)server_time=(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/(?P<year>[0-9]{4})[ ]
+        (?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})[ ](?P<half>[AaPp])[Mm]
+    (?:&[^&]*)*?&validminutes=(?P<valid>[0-9]{1,7})
+    """,
+    re.VERBOSE,
+)
+
+
+def _wms_auth_text(parts: Parts) -> str:
+    value = (parts.first("wmsauthsign") or "").replace(" ", "+")
+    return value if "server_time=" in value else (decode_base64(value) or b"").decode("utf-8", "replace")
+
+
+def _wms_auth_end(parts: Parts) -> Death:
+    match = _WMS_AUTH.search(_wms_auth_text(parts).replace("+", " "))
+    if match is None:
+        return Death(None)
+    hour = int(match["hour"]) % 12 + (12 if match["half"] in "pP" else 0)
+    began = moments.parse_iso(
+        f"{match['year']}-{match['month']:0>2}-{match['day']:0>2}T{hour:02}:{match['minute']}:{match['second']}Z"
+    )
+    return Death(moments.add(began, timedelta(minutes=int(match["valid"]))))
+
+
 CDNS: tuple[Scheme, ...] = (
     Scheme(
         name="akamai",
@@ -103,7 +138,7 @@ CDNS: tuple[Scheme, ...] = (
             " akamai/EdgeAuth-Token-Python"
         ),
         hint="hmac",
-        when=lambda parts: _AKAMAI.search(parts.text) is not None,
+        when=lambda parts: bool(_akamai_secret(parts)),
         expires=_akamai_end,
         secret=(_akamai_secret,),
         volatile_path=re.compile(r"/(?P<cut>[^/]*hmac(?:=|%3[dD])[^/]*/?)"),
@@ -322,5 +357,16 @@ CDNS: tuple[Scheme, ...] = (
         volatile=("pbt",),
         begins=("pbe", "pbs"),
         begins_when=either(timed("pbe"), drawn("pbs")),
+    ),
+    Scheme(
+        name="nimble_wmsauth",
+        source=(
+            "https://softvelum.com/paywall/hotlinking_protection/: base64 of server_time (UTC), hash_value and"
+            " validminutes"
+        ),
+        any_of=("wmsauthsign",),
+        when=lambda parts: "server_time=" in _wms_auth_text(parts),
+        expires=_wms_auth_end,
+        secret=("wmsauthsign",),
     ),
 )

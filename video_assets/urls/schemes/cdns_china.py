@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 from video_assets.urls import moments
 from video_assets.urls.classification import Bound
-from video_assets.urls.parts import Parts
+from video_assets.urls.parts import Parts, Span
 from video_assets.urls.schemes.beginnings import drawn, last_is, short_base64, short_epoch, short_hex, timed
 from video_assets.urls.schemes.model import (
     EPOCH_VALUE,
@@ -30,15 +30,27 @@ from video_assets.urls.schemes.model import (
     shaped_time,
     signed,
     timely,
+    values_of,
 )
+from video_assets.urls.tokens import is_signature
 
 # timestamp-rand-uid-md5: Alibaba type A, Tencent type A, Volcengine type A, Huawei CDN method A
 _TYPE_A = re.compile(
     rf"^(?P<time>[0-9]{{10}}|[0-9a-fA-F]{{8}})-[0-9A-Za-z]{{1,128}}-[0-9A-Za-z_]{{1,64}}-(?P<secret>{MD5}(?:[0-9a-fA-F]{{8}}|{MD5})?)$"
 )
 
-_TYPE_B = re.compile(
-    rf"^/(?P<time>20[0-9]{{2}}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-2][0-9][0-5][0-9])/(?P<secret>{MD5})/."
+_DAY_AND_MINUTE = r"20[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:[01][0-9]|2[0-3])[0-5][0-9]"
+
+_TYPE_B = re.compile(rf"^/(?P<time>{_DAY_AND_MINUTE})/(?P<secret>{MD5})/.")
+
+# The end to the second in China's time, beside the digest. Other pairs of a date and a digest name a backup or
+# a build, so nothing but these two stands before the file's own path.
+_NETEASE = re.compile(
+    rf"""
+    ^/(?:(?P<time>{_DAY_AND_MINUTE}[0-5][0-9])/(?P<secret>{MD5})
+        |(?P<secret_first>{MD5})/(?P<time_last>{_DAY_AND_MINUTE}[0-5][0-9]))/.
+    """,
+    re.VERBOSE,
 )
 
 # A hexadecimal time in a path is one of 2012 to 2038: any other eight digits beside a digest name a file.
@@ -57,10 +69,26 @@ _HEX_EPOCH_VALUE = re.compile(r"^[4-9a-fA-F][0-9a-fA-F]{7}$")
 _CHINA = timezone(timedelta(hours=8))
 
 
+def _china_time(digits: str) -> datetime | None:
+    return moments.parse_iso(f"{digits[:8]}T{digits[8:]}", zone=_CHINA)
+
+
 def _type_b_end(parts: Parts) -> Death:
     match = _TYPE_B.search(parts.path)
-    digits = match["time"] if match else ""
-    return Death(moments.parse_iso(f"{digits[:8]}T{digits[8:]}", zone=_CHINA), Bound.LOWER)
+    return Death(_china_time(match["time"]) if match else None, Bound.LOWER)
+
+
+def _netease_end(parts: Parts) -> Death:
+    match = _NETEASE.search(parts.path)
+    return Death(_china_time(match["time"] or match["time_last"]) if match else None)
+
+
+def _netease_secret(parts: Parts) -> list[Span]:
+    match = _NETEASE.search(parts.path)
+    if match is None:
+        return []
+    start, end = match.span("secret" if match["secret"] else "secret_first")
+    return [(parts.path_start + start, parts.path_start + end)]
 
 
 def _wangsu_end(parts: Parts) -> Death:
@@ -103,6 +131,18 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         expires=_type_b_end,
         secret=(path_secret(_TYPE_B),),
         volatile_path=_TYPE_B,
+    ),
+    Scheme(
+        name="netease",
+        source=(
+            "seen on music.126.net: /<end in UTC+8 to the second>/<md5>/"
+            " (github.com/Binaryify/NeteaseCloudMusicApi, issue 530)"
+        ),
+        digest=True,
+        when=in_path(_NETEASE),
+        expires=_netease_end,
+        secret=(_netease_secret,),
+        volatile_path=re.compile(r"^/(?P<cut>(?:[0-9]{14}/[0-9a-fA-F]{32}|[0-9a-fA-F]{32}/[0-9]{14})/)"),
     ),
     Scheme(
         name="alibaba_cdn_c",
@@ -261,5 +301,13 @@ CDNS_CHINA: tuple[Scheme, ...] = (
             lambda parts: bool({"upsig", "uparams", "uipk", "trid"} & parts.params.keys()),
         ),
         cut=(("upsig", short_hex(32)),),
+    ),
+    Scheme(
+        name="qq_stream",
+        source="seen on QQ's hosts of songs and films: vkey ends within a day, its time is on the server",
+        hosts=("qqmusic.qq.com", "music.tc.qq.com", "video.qq.com", "tc.qq.com", "wmvideo.qq.com"),
+        when=lambda parts: is_signature(parts.first("vkey") or ""),
+        secret=(values_of("vkey"),),
+        volatile=("vkey", "guid", "uin", "fromtag"),
     ),
 )

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from itertools import product
 
 from video_assets.urls import moments
 from video_assets.urls.classification import Kind
 from video_assets.urls.parts import Param, Parts, Span, percent_decode
 from video_assets.urls.placeholders import is_placeholder
 from video_assets.urls.schemes.beginnings import jwt_beginning, may_be_short_signature, short_epoch
-from video_assets.urls.schemes.model import BLANKS, Death, Scheme
+from video_assets.urls.schemes.model import BLANKS, Death, Scheme, time_text
+from video_assets.urls.schemes.secret_names import is_secret, may_name_a_secret, secret_offset, spellings
 from video_assets.urls.tokens import KNOWN_KEY, is_key, is_random, is_signature
 
-
-def _spellings(*names: str) -> tuple[str, ...]:
-    """Each name of words joined by nothing, ``_`` or ``-``: parameter names are compared in lower case."""
-    return tuple(dict.fromkeys(joint.join(name.split()) for name, joint in product(names, ("", "_", "-"))))
-
-
-EXPIRY_NAMES = _spellings(
+EXPIRY_NAMES = spellings(
     *("expires", "expire", "expiry", "exp", "expiration", "expires at", "expire at", "expiry at", "expiry time"),
     *("expire time", "expires time", "expiration time", "expiration date", "expiration timestamp", "expires on"),
     *("expire ts", "expiry ts", "expires ts", "exp time", "exp ts", "exp at", "expiry date", "expire date"),
@@ -47,7 +41,7 @@ EXPIRY_NAMES = _spellings(
         "e",
     ),
 )
-SIGNATURE_NAMES = _spellings(
+SIGNATURE_NAMES = spellings(
     *(
         "sig",
         "signature",
@@ -186,55 +180,55 @@ def _begun_token(parts: Parts) -> list[Span]:
     return [] if start is None else [(start, len(parts.text))]
 
 
-API_KEY_NAMES = _spellings(
-    *("key", "api key", "access key", "secret key", "auth key", "app key", "private key", "subscription key"),
-    *(
-        "token",
-        "access token",
-        "api token",
-        "auth token",
-        "private token",
-        "session token",
-        "bearer token",
-        "user token",
-    ),
-    *(
-        "job token",
-        "personal access token",
-        "download token",
-        "file token",
-        "id token",
-        "refresh token",
-        "login token",
-    ),
-    *("secret", "client secret", "app secret", "api secret", "consumer secret", "webhook secret"),
-    *("password", "passwd", "pwd", "auth", "authorization", "bearer", "credential", "credentials", "apitoken"),
-    *("x api key", "x goog api key", "xi api key", "x auth token", "x access token", "x subscription token"),
-    *("ocp apim subscription key", "code key", "functions key", "sv token", "oauth token", "jwt", "rlsecret"),
-)
-_API_KEY_SET = frozenset(API_KEY_NAMES)
-_PASSWORD_NAMES = frozenset(
-    _spellings(
-        "password", "passwd", "pwd", "client secret", "app secret", "api secret", "consumer secret", "secret key"
-    )
-)
-_NO_SECRETS = frozenset(
-    {
-        *("true", "false", "null", "none", "undefined", "yes", "no", "0", "1", "", "public", "anonymous"),
-        *("reset", "forgot", "forgotten", "change", "changed", "update", "new", "required", "show", "hide"),
-    }
-)
-_BEARER = re.compile(r"^(?:Bearer|Basic|Token|Key|ApiKey)[\s+]+", re.IGNORECASE)
+_SIGNING_ENDINGS = ("sign", "signature", "sig", "authkey", "auth-key", "token", "hmac", "key", "hash", "md5")
+_SHORTEST_TIME = 8
+_PREFIXED_EXPIRY = re.compile(r"(.+[_\-])expires?")
 
 
-def _api_keys(parts: Parts) -> list[Span]:
-    spans = []
-    for param in _named(parts, _API_KEY_SET):
-        value = _BEARER.sub("", param.value)
-        is_password = param.name in _PASSWORD_NAMES and len(value) >= 4 and value.lower() not in _NO_SECRETS
-        if is_password or is_key(value):
-            spans.append(param.span)
-    return spans
+def _prefixed(parts: Parts) -> tuple[datetime, list[Span]] | None:
+    """The time of ``<prefix>-expires`` and the signatures under the same prefix, if there are any."""
+    for name, times in parts.params.items():
+        match = _PREFIXED_EXPIRY.fullmatch(name) if len(times[0].raw) >= _SHORTEST_TIME else None
+        if match is None:
+            continue
+        found = [param for ending in _SIGNING_ENDINGS for param in parts.params.get(match[1] + ending, ())]
+        if any(is_signature(_bare(param.value)) for param in found):
+            end = moments.parse_any(time_text(parts, name))
+            if end is not None and moments.is_plausible(end):
+                return end, [param.span for param in found if param.raw]
+    return None
+
+
+def _prefixed_end(parts: Parts) -> Death:
+    found = _prefixed(parts)
+    return Death(found[0] if found else None)
+
+
+def _prefixed_secrets(parts: Parts) -> list[Span]:
+    found = _prefixed(parts)
+    return found[1] if found else []
+
+
+_PATH_KEY = re.compile(r"[A-Za-z0-9_\-]{24,128}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _path_keys(parts: Parts) -> list[Span]:
+    """The first segment that only a machine can have written; what follows it may be a public identifier."""
+    for segment in parts.segments:
+        if _PATH_KEY.fullmatch(segment.text) and not segment.text.startswith("0x") and is_key(segment.text):
+            return [(segment.start, segment.end)]
+    return []
+
+
+def _named_secrets(parts: Parts) -> list[Span]:
+    """What ``redact`` hides by its name."""
+    return [
+        (param.value_start + secret_offset(param.raw), param.end)
+        for name, found in parts.params.items()
+        if may_name_a_secret(name)
+        for param in found
+        if param.raw and is_secret(name, param.value)
+    ]
 
 
 def _known_keys(parts: Parts) -> list[Span]:
@@ -265,6 +259,15 @@ def _userinfo(parts: Parts) -> list[Span]:
     return spans
 
 
+_RPC_HOSTS = (
+    *("alchemy.com", "alchemyapi.io", "infura.io", "quiknode.pro", "quicknode.pro", "ankr.com", "getblock.io"),
+    *("blastapi.io", "chainstack.com", "p2pify.com", "nodereal.io", "nodereal.cc", "gateway.tenderly.co"),
+    *("pokt.network", "grove.city", "moralis-nodes.com", "moralis.io", "zan.top", "drpc.org", "lavanet.xyz"),
+    *("rpcpool.com", "dwellir.com", "validationcloud.io", "tatum.io", "helius-rpc.com", "allthatnode.com"),
+    *("gateway.thegraph.com", "gateway-arbitrum.network.thegraph.com", "extrnode.com", "shyft.to", "1rpc.io"),
+    *("bloxroute.com", "blockpi.network", "nownodes.io", "syndica.io", "rpcfast.com", "chainnodes.org"),
+)
+
 CREDENTIALS: tuple[Scheme, ...] = (
     Scheme(
         name="jwt",
@@ -285,6 +288,16 @@ CREDENTIALS: tuple[Scheme, ...] = (
         fallback=True,
         begins=(*EXPIRY_NAMES, "md5", "token", "hash"),
         begins_when=_home_made_has_begun,
+    ),
+    Scheme(
+        name="prefixed",
+        source="seen with x-orig-authkey, x-orig-expires, x-orig-sign: usual words under a prefix",
+        any_of=("*-expires", "*-expire"),
+        when=lambda parts: _prefixed(parts) is not None,
+        expires=_prefixed_end,
+        secret=(_prefixed_secrets,),
+        volatile=("*expires", "*expire"),
+        fallback=True,
     ),
     Scheme(
         name="userinfo",
@@ -311,11 +324,18 @@ CREDENTIALS: tuple[Scheme, ...] = (
         kind=Kind.CREDENTIAL_ONLY,
     ),
     Scheme(
+        name="rpc_key",
+        source="the documents of the providers of block chain nodes: the key is a segment of the path",
+        hosts=_RPC_HOSTS,
+        when=lambda parts: bool(_path_keys(parts)),
+        secret=(_path_keys,),
+        kind=Kind.CREDENTIAL_ONLY,
+    ),
+    Scheme(
         name="api_key",
-        source="usual parameter names with a value that only a machine would write",
-        any_of=API_KEY_NAMES,
-        when=lambda parts: bool(_api_keys(parts)),
-        secret=(_api_keys,),
+        source="names that promise a secret, and a value that can be one",
+        named=True,
+        secret=(_named_secrets,),
         kind=Kind.CREDENTIAL_ONLY,
         fallback=True,
     ),

@@ -69,6 +69,8 @@ class Scheme:
     """Needs a segment of the path that looks like a digest beside one that looks like a time."""
     long_value: bool = False
     """Needs a parameter whose value is long enough for a key."""
+    named: bool = False
+    """Needs a parameter whose name promises a secret."""
     userinfo: bool = False
     """Needs something before an ``@`` in the authority."""
     when: Test = always
@@ -76,7 +78,8 @@ class Scheme:
     secret: tuple[str | Secrets, ...] = ()
     """Parameter names whose values are secret, or functions that name spans."""
     volatile: tuple[str, ...] = ()
-    """Parameters that change with every signing, besides ``needs`` and ``secret``; ``x-amz-*`` is a prefix."""
+    """Parameters that change with every signing, besides ``needs`` and ``secret``; ``x-amz-*`` is a prefix,
+    ``*expires`` an ending."""
     volatile_path: re.Pattern[str] | None = None
     """What of the path belongs to the signature: its group ``cut``, or the groups ``time`` and ``secret``."""
     lists: tuple[str, ...] = ()
@@ -173,7 +176,10 @@ class Scheme:
         if name in self.needs or name in self.secret:
             return True
         for pattern in self.volatile:
-            if name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern:
+            if pattern[0] == "*":
+                if name.endswith(pattern[1:]):
+                    return True
+            elif name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern:
                 return True
         return False
 
@@ -230,11 +236,18 @@ def earliest_of(*names: str, upper_with: str = "") -> Clock:
 
 
 def date_plus_seconds(date: str, seconds: str, *, upper_with: str = "") -> Clock:
-    """A date and a number of seconds after it; with a session token the session may end first."""
+    """A date and a number of seconds after it; with a session token the session may end first.
+
+    Where no date stands beside it, a number that is too large for a duration is the end itself.
+    """
 
     def clock(parts: Parts) -> Death:
-        began = moments.parse_iso(time_text(parts, date))
-        end = moments.add(began, moments.parse_seconds(time_text(parts, seconds)))
+        written = time_text(parts, seconds)
+        if parts.has(date):
+            end = moments.add(moments.parse_iso(time_text(parts, date)), moments.parse_seconds(written))
+        else:
+            absolute = moments.parse_epoch(written)
+            end = absolute if moments.is_plausible(absolute) else None
         return Death(end, Bound.UPPER if upper_with and parts.has(upper_with) else Bound.CERTAIN)
 
     return clock
@@ -362,6 +375,11 @@ def shaped_secret(names: tuple[str, ...], shape: re.Pattern[str]) -> Secrets:
                 yield param.value_start + start, param.value_start + end
 
     return spans
+
+
+def values_of(*names: str) -> Secrets:
+    """The values of parameters whose names say nothing outside of their scheme."""
+    return lambda parts: [param.span for param in params_of(parts, names) if param.raw]
 
 
 def path_secret(shape: re.Pattern[str]) -> Secrets:

@@ -39,7 +39,6 @@ _TELEGRAM_FILE = re.compile(r"^/file/bot[0-9]{5,20}(?::|%3[aA])[A-Za-z0-9_\-]{20
 _RAILS = re.compile(
     r"(?<![A-Za-z0-9+_\-])(?P<secret>(?P<payload>eyJfcmFpbHMi(?:[A-Za-z0-9+_]|-(?!-)|%2[bBfF]){8,}(?:=|%3[dD]){0,2})--(?P<mac>[0-9a-f]{40,128}))"
 )
-_DROPBOX_TEMPORARY = re.compile(r"^/(?:cd/[0-9]{1,4}/[a-z_]{1,20}|apitl/[0-9]{1,4})/(?P<secret>[^/]+)")
 _WEBHOOK = re.compile(
     r"^/(?:api/(?:v[0-9]+/)?webhooks/[0-9]{5,25}|services/T[A-Z0-9]+/B[A-Z0-9]+)/(?P<secret>(?!REDACTED)[A-Za-z0-9_\-]{16,})"
 )
@@ -48,6 +47,16 @@ _FILESTACK_PATH = re.compile(
     r"(?:,|%2[cC])s(?:ignature)?(?::|%3[aA])(?P<secret>[0-9a-fA-F]{16,})(?=/)"
 )
 _VIMEO_PATH = re.compile(r"/(?P<time>[0-9]{10})-0x(?P<secret>[0-9a-f]{40,64})(?=/)")
+
+
+_CHATGPT = re.compile(r"^/backend-api/(?:estuary/)?content$")
+_HOURS = re.compile(r"[1-9][0-9]{5}")
+
+
+def _hours_end(parts: Parts) -> Death:
+    """``ts`` counts the hours since 1970; the link lives on from there for a time that only the server knows."""
+    text = parts.first("ts") or ""
+    return Death(moments.from_epoch(int(text) * 3600) if _HOURS.fullmatch(text) else None, Bound.LOWER)
 
 
 def _rails_end(parts: Parts) -> Death:
@@ -252,12 +261,6 @@ PLATFORMS: tuple[Scheme, ...] = (
         secret=("token",),
     ),
     Scheme(
-        name="sharepoint",
-        source="OneDrive and SharePoint download URLs carry tempauth for about an hour",
-        needs=("tempauth",),
-        secret=("tempauth",),
-    ),
-    Scheme(
         name="vimeo",
         source="seen on skyfire.vimeocdn.com: /<time>-0x<signature>/",
         hint="-0x",
@@ -391,17 +394,6 @@ PLATFORMS: tuple[Scheme, ...] = (
         secret=(_rails_secret,),
     ),
     Scheme(
-        name="dropbox_temporary",
-        source=(
-            "https://www.dropbox.com/developers/documentation/http/documentation#files-get_temporary_link"
-            " (4 hours)"
-        ),
-        hosts=("dropboxusercontent.com",),
-        when=in_path(_DROPBOX_TEMPORARY),
-        secret=(path_secret(_DROPBOX_TEMPORARY),),
-        retention=timedelta(hours=4),
-    ),
-    Scheme(
         name="telegram_file",
         source="https://core.telegram.org/bots/api#getfile (guaranteed for at least an hour)",
         hosts=("api.telegram.org",),
@@ -433,5 +425,15 @@ PLATFORMS: tuple[Scheme, ...] = (
         when=_oauth_end,
         secret=("access_token", "refresh_token", "id_token"),
         volatile=("token_type", "expires_in", "scope", "state"),
+    ),
+    Scheme(
+        name="chatgpt_file",
+        source="seen on chatgpt.com/backend-api/estuary/content: ts in hours, sig",
+        hosts=("chatgpt.com", "openai.com"),
+        needs=("sig", "ts"),
+        when=in_path(_CHATGPT),
+        expires=_hours_end,
+        secret=("sig",),
+        volatile=("ts", "cid", "p", "v"),
     ),
 )
