@@ -18,11 +18,12 @@ MODELS: dict[str, type[SQLModel]] = {
 
 # The columns of the systems this product replaces, as their own documents name them.
 SEEDS = {
-    "Runway and Luma": """provider, model, settings, versions[], promptLength, wasTruncated, snapshot, thumbnailUrl, user id,
-        generation id, storage path, size, status""",
-    "Sora 2": "id, prompt, image1_url, image2_url, status, video_id, video_url, openai_url, created_at, updated_at",
-    "HeyGen": """fileUrl, fileName, fileSize, fileType, storagePath, uploadedAt, videoUrl, heygenVideoUrl, videoId,
-        duration, status, fallback, storageMetadata, language, duration_seconds, title, script,
+    "Runway and Luma": """provider, model, settings, versions[], promptLength, wasTruncated, snapshot,
+        thumbnailUrl, user id, generation id, storage path, size, status""",
+    "Sora 2": """id, prompt, image1_url, image2_url, status, video_id, video_url, openai_url, created_at,
+        updated_at""",
+    "HeyGen": """fileUrl, fileName, fileSize, fileType, storagePath, uploadedAt, videoUrl, heygenVideoUrl,
+        videoId, duration, status, fallback, storageMetadata, language, duration_seconds, title, script,
         metadata.heygen_video_url, metadata.generation_status, metadata.storage_fallback,
         metadata.storage_metadata""",
     "KIE.AI": """id, user_id, task_id, prompt, provider, model, generation_type, status, progress, video_url,
