@@ -1,3 +1,3 @@
 """video_assets: every generated video is safe before its link dies, and anyone can check it."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

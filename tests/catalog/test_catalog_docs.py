@@ -18,14 +18,15 @@ MODELS: dict[str, type[SQLModel]] = {
 
 # The columns of the systems this product replaces, as their own documents name them.
 SEEDS = {
-    "S0": """provider, model, settings, versions[], promptLength, wasTruncated, snapshot, thumbnailUrl, user id,
-        generation id, storage path, size, status""",
-    "S1": "id, prompt, image1_url, image2_url, status, video_id, video_url, openai_url, created_at, updated_at",
-    "S2": """fileUrl, fileName, fileSize, fileType, storagePath, uploadedAt, videoUrl, heygenVideoUrl, videoId,
-        duration, status, fallback, storageMetadata, language, duration_seconds, title, script,
+    "Runway and Luma": """provider, model, settings, versions[], promptLength, wasTruncated, snapshot,
+        thumbnailUrl, user id, generation id, storage path, size, status""",
+    "Sora 2": """id, prompt, image1_url, image2_url, status, video_id, video_url, openai_url, created_at,
+        updated_at""",
+    "HeyGen": """fileUrl, fileName, fileSize, fileType, storagePath, uploadedAt, videoUrl, heygenVideoUrl,
+        videoId, duration, status, fallback, storageMetadata, language, duration_seconds, title, script,
         metadata.heygen_video_url, metadata.generation_status, metadata.storage_fallback,
         metadata.storage_metadata""",
-    "S4": """id, user_id, task_id, prompt, provider, model, generation_type, status, progress, video_url,
+    "KIE.AI": """id, user_id, task_id, prompt, provider, model, generation_type, status, progress, video_url,
         thumbnail_url, error_message, parameters, aspect_ratio, duration, is_favorite, created_at, updated_at,
         completed_at""",
 }
@@ -56,9 +57,9 @@ def test_every_column_of_a_replaced_system_has_a_place_of_ours(seed: str) -> Non
             assert hasattr(MODELS[table], column), f"{seed} {name} leads to {place}, which does not exist"
 
 
-def test_s4_has_its_nineteen_columns_and_s1_its_ten() -> None:
-    assert len(_rows("S4")) == 19
-    assert len(_rows("S1")) == 10
+def test_kie_has_its_nineteen_columns_and_sora_its_ten() -> None:
+    assert len(_rows("KIE.AI")) == 19
+    assert len(_rows("Sora 2")) == 10
 
 
 @pytest.mark.parametrize(

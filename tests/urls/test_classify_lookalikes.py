@@ -210,7 +210,6 @@ PERMANENT = [
     "https://example.com/a?auth_token=$SAS_TOKEN",
     "https://example.com/a?img-expires=3600&img-sign=large",
     "https://example.com/a?cache-expires=1800000000&cache-key=main",
-    "https://example.com/a?hdnts=exp=1800000000~acl=/*",
     "https://live.example.com/a.m3u8?wmsAuthSign=none",
     # hosts of block chain nodes without a key
     "https://rpc.ankr.com/eth",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
+from video_assets import __version__
 from video_assets.catalog import Catalog, open_catalog
 from video_assets.settings import Settings
 from video_assets.storage import DurableStorage, StorageFailed, open_storage
@@ -27,7 +27,7 @@ def create_app(settings: Settings, storage: DurableStorage | None = None) -> Fas
     Raises :class:`StorageFailed` when the settings contradict each other.
     """
     store = storage if storage is not None else open_storage(settings)
-    app = FastAPI(title="video_assets", version=product_version())
+    app = FastAPI(title="video_assets", version=__version__)
     app.include_router(media_router(store, load_signing_key(settings)))
 
     @lru_cache(maxsize=1)
@@ -48,7 +48,7 @@ def create_app(settings: Settings, storage: DurableStorage | None = None) -> Fas
         return JSONResponse(
             {
                 "status": "ok" if reachable else "failing",
-                "version": product_version(),
+                "version": __version__,
                 "storage": {"bucket": store.bucket, "reachable": reachable},
             },
             200 if reachable else 503,
@@ -57,15 +57,6 @@ def create_app(settings: Settings, storage: DurableStorage | None = None) -> Fas
 
     _keep_queries_out_of_the_log()
     return app
-
-
-@lru_cache(maxsize=1)
-def product_version() -> str:
-    """The installed version of the package."""
-    try:
-        return version("video-assets")
-    except PackageNotFoundError:  # run from a folder that is not installed
-        return "0+unknown"
 
 
 class _WithoutQuery(logging.Filter):

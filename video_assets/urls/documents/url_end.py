@@ -49,7 +49,7 @@ _GOES_ON = re.compile(r"[_\-.~][0-9A-Fa-f]{8,}")
 """A time or another digest behind a digest: values of several parts."""
 _SECOND_EQUALS = re.compile(r"[?&][^=&?#]*+=([^=&?#]++)(=++)")
 _NO_BASE64 = re.compile(r"[0-9]+|(?:[0-9a-f]{32}|[0-9A-F]{32})+|.*[^A-Za-z0-9+/_\-%].*")
-_EMPTY_END = re.compile(r"(?:[?&][^=&?]*=|[?/])\Z")
+_EMPTY_END = re.compile(r"(?:[?&][^=&?]*=|\?)\Z")
 _ONE_VALUE = re.compile(
     r"""
       [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?   # a time
@@ -87,15 +87,23 @@ def complete_end(url: str, also: Iterable[int] = ()) -> int:
     floor = max((begin for begin, _ in secrets), default=0)
     next_url = {match.start() for match in _NEXT_URL.finditer(url, start)}
     ends = sorted(extra | next_url | {end for end in _ends(url, start, whole, secrets) if end > floor})
+    in_doubt: int | None = None
     for end in islice(ends, _MOST_ENDS):
+        if in_doubt is not None and next_url and end > min(next_url):
+            break
         in_path = query < 0 or end < query
         if end == len(url) or _EMPTY_END.search(url, 0, end):
             continue
         if in_path and end not in next_url and not _ends_a_path(url, end):
             continue
-        if is_unknown or _is_complete(analyse(url[:end]), whole):
+        if is_unknown:
             return end
-    return len(url)
+        part = analyse(url[:end])
+        if _is_complete(part, whole):
+            if not _is_guess(part):
+                return end
+            in_doubt = in_doubt or end
+    return in_doubt or len(url)
 
 
 def _ends(url: str, start: int, whole: Analysis, secrets: list[Span]) -> Iterator[int]:
@@ -162,6 +170,12 @@ def _is_complete(part: Analysis, whole: Analysis) -> bool:
     if mine.scheme is not theirs.scheme and not (theirs.scheme.fallback or theirs.truncated):
         return False
     return theirs.expires_at is None or mine.expires_at == theirs.expires_at
+
+
+def _is_guess(analysis: Analysis) -> bool:
+    """Whether only names and shapes say that this is a signed URL; a longer one may be known for certain."""
+    named = _naming(analysis)
+    return named is None or named.scheme.fallback
 
 
 def _naming(analysis: Analysis) -> Verdict | None:
