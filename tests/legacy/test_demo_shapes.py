@@ -81,6 +81,8 @@ def make(
         monkeypatch.setenv("VIDEO_ASSETS_HOME", str(home))
         monkeypatch.setenv("VIDEO_ASSETS_PUBLIC_BASE_URL", base)
         monkeypatch.setenv("VIDEO_ASSETS_LEDGER_KEY", Fernet.generate_key().decode())
+        # A job that the emulator does not know is gone at once, not after the hour that a real provider is given.
+        monkeypatch.setenv("VIDEO_ASSETS_UNKNOWN_JOB_PATIENCE", "PT0S")
 
         def make_one(shape: str, kind: str) -> Installation:
             where = (
