@@ -89,7 +89,8 @@ def test_classify_answers_each_line_in_order_with_exactly_the_promised_fields(ur
     assert outcome.code == 1
     answers = outcome.lines
     assert [answer["id"] for answer in answers] == [1, "two", None, [4]]
-    assert all(set(a) == {"id", "kind", "scheme", "expires_at", "carries_jwt", "redacted"} for a in answers)
+    promised = {"id", "kind", "scheme", "expires_at", "carries_jwt", "truncated", "redacted"}
+    assert all(set(a) == promised for a in answers)
     assert [a["kind"] for a in answers] == ["temporary", "temporary", "permanent", "credential_only"]
     assert [a["expires_at"] for a in answers] == ["2100-01-01T00:00:00Z", "2026-11-20T10:00:00Z", None, None]
     assert answers[2]["redacted"] == PERMANENT
@@ -159,6 +160,7 @@ def test_find_prints_whole_urls_for_machines_only(urls: Urls) -> None:
         "kind": "temporary",
         "scheme": found["scheme"],
         "expires_at": "2100-01-01T00:00:00Z",
+        "truncated": False,
     }
     assert outcome.lines[1] == {"id": 10, "findings": []}
     document = json.dumps({"v": [TEMPORARY, CREDENTIAL]})
@@ -176,7 +178,7 @@ def test_a_pointer_leads_through_inner_json_and_names_the_object_of_a_key(urls: 
     inner, key = outcome.lines[0]["findings"]
     assert (inner["url"], inner["pointer"]) == (TEMPORARY, "/in/k")
     assert (key["url"], key["pointer"]) == (CREDENTIAL, "/keys")
-    assert set(inner) == set(key) == {"url", "pointer", "kind", "scheme", "expires_at"}
+    assert set(inner) == set(key) == {"url", "pointer", "kind", "scheme", "expires_at", "truncated"}
 
 
 def test_find_uses_the_content_type_and_the_time_of_a_line(urls: Urls) -> None:

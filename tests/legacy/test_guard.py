@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from tests.conftest import NewDatabase
-from tests.urls.test_classify_lookalikes import PERMANENT
+from tests.urls.test_classify_lookalikes import PERMANENT, PLACEHOLDERS
 from tests.urls.test_classify_schemes import CASES, JWT, SHA256
 from video_assets.legacy.config import Column, Except, Source, Table
 from video_assets.legacy.guard_signs import NOT_GUARDED, SIGNS, WITH_A_TOKEN
@@ -113,6 +113,7 @@ def test_a_refusal_does_not_repeat_the_value_because_errors_end_in_logs(guarded:
 
 def test_every_lookalike_is_accepted(guarded: Guarded) -> None:
     assert _refused(guarded, PERMANENT) == []
+    assert _refused(guarded, [url for url in PLACEHOLDERS if "YOUR" not in url]) == []
 
 
 def test_a_secret_without_an_end_is_left_to_the_scan_for_it_does_not_die(guarded: Guarded) -> None:

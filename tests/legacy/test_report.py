@@ -68,7 +68,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path, catalog: Catalog) -> 
 def test_files_are_counted_once_by_the_time_they_have_left(catalog: Catalog, source: Source) -> None:
     report = build_report(catalog, source, can_refresh=lambda name: name == "runway", now=NOW)
     assert report.buckets == {
-        "dead": 2, "hour": 1, "day": 1, "week": 1, "later": 0, "unknown": 1, "local": 1,
+        "dead": 2, "hour": 1, "day": 1, "week": 1, "later": 0, "unknown": 1, "cut_off": 0, "local": 1,
     }  # fmt: skip
     assert (report.files, report.places) == (7, 8)
     assert (report.refreshable, report.already_lost) == (1, 1)

@@ -36,8 +36,8 @@ class Sign:
 
 
 _START = "[?&;#~]"
-_ONE = "[^&\"'<> #]"
-"""One character of a value; a value that was redacted is empty here."""
+_ONE = "[^&\"'<> #{*$[]"
+"""One character of a value; a redacted one is empty here, a mask or a template's variable begins otherwise."""
 
 
 def _many(characters: str, count: int) -> str:
