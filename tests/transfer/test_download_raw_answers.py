@@ -78,7 +78,6 @@ ACCEPTED: dict[str, list[bytes]] = {
     "no reason phrase": [b"HTTP/1.1 200\r\nContent-Length: %d\r\n\r\n" % SIZE + FILE],
     "bare line feeds": [b"HTTP/1.1 200 OK\nContent-Length: %d\n\n" % SIZE + FILE],
     "the same length twice": [whole(headers=b"Content-Length: %d\r\n" % SIZE)],
-    "a length of -1": [OK + b"Content-Length: -1\r\n\r\n" + FILE],
     "an unknown transfer coding": [whole(headers=b"Transfer-Encoding: binary\r\n")],
     "chunks with extensions and a trailer": [
         chunked(FILE, extension=b';a="b"', end=b"0\r\nContent-MD5: nonsense\r\n\r\n")
@@ -137,6 +136,8 @@ REFUSED: dict[str, tuple[Fault, bytes]] = {
     "HTTP/0.9": (Fault.BAD_RESPONSE, FILE),
     "a head that breaks off": (Fault.RESET, OK + b"Content-Len"),
     "two lengths in one header": (Fault.BAD_RESPONSE, OK + b"Content-Length: %d, 5\r\n\r\n" % SIZE + FILE),
+    "a length of -1": (Fault.BAD_RESPONSE, OK + b"Content-Length: -1\r\n\r\n" + FILE),
+    "a length of +3": (Fault.BAD_RESPONSE, OK + b"Content-Length: +3\r\n\r\n" + FILE),
     "an absurd length": (Fault.BAD_RESPONSE, OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + FILE),
     "a length of exabytes": (Fault.TOO_LARGE, OK + b"Content-Length: " + b"9" * 18 + b"\r\n\r\n" + FILE),
     "compressed chunks": (Fault.UNKNOWN_ENCODING, OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + FILE),

@@ -52,6 +52,20 @@ def test_the_value_ends_where_the_notation_ends_it(notation: str) -> None:
     assert redact(text.replace("{}", "k7/Qz+9mW4=x")) == text.replace("{}", "REDACTED")
 
 
+@pytest.mark.parametrize("between", [" | ", "` | `", "\t", "\n", ":\n    "])
+@pytest.mark.parametrize("name", ["X-Amz-Signature", "sig", "access_token"])
+def test_cells_of_a_table_and_lines_that_developer_tools_copy(name: str, between: str) -> None:
+    for secret in (*_values("token")[2:], *_values("hex")[2:]):
+        assert_hidden(f"{name}{between}{{}}\nnext", secret)
+    text = f"{name}{between}of-the-first-part-only\nnext"
+    assert redact(text) == text
+
+
+def test_members_that_code_sets() -> None:
+    assert redact("q[:sig] = 'k3Jx0pQzR7sVbN1mLq8YtA'") == "q[:sig] = 'REDACTED'"
+    assert redact("$q['sig'] = 'k3Jx0pQzR7sVbN1mLq8YtA';") == "$q['sig'] = 'REDACTED';"
+
+
 @pytest.mark.parametrize("name", ["X-Api-Key", "X-Amz-Signature", "token", "client_secret"])
 def test_records_of_name_and_value_are_read_in_json_inside_json(name: str) -> None:
     document = json.dumps({"headers": [{"name": name, "value": "{}"}, {"name": "Accept", "value": "*/*"}]})

@@ -141,7 +141,10 @@ def _seams(text: str) -> list[Span]:
         else:
             start = match.end("soft") if match["wrapped"] else start
             line_start = max(text.rfind("\n", 0, start) + 1, start - _REACH)
-            word = _BREAK.split(text[line_start:start])[-1]
+            word = text[max(line_start, text.rfind(" ", line_start, start) + 1) : start]
+            if start - len(word) != reached and "=" not in word and "?" not in word and "%3" not in word:
+                continue
+            word = _BREAK.split(word)[-1]
             length = start - line_start
             is_long = length >= _LONG_LINE or (
                 length >= _SHORT_LINE and text[max(0, line_start - length - 2) : line_start - length - 1] == "\n"
@@ -168,8 +171,6 @@ def _are_one_literal(match: re.Match[str], before: str, behind: str) -> bool:
 
 def _goes_on(left: str, text: str, end: int, *, is_blank: bool, is_long: bool) -> bool:
     """True when what stands at ``end``, behind a blank or a line end, is the rest of the query in ``left``."""
-    if "=" not in left and "?" not in left and "%3" not in left:
-        return False
     if not _OF_A_QUERY.search(left) or _OPENS_ANEW.match(text, end):
         return False
     match = _WORD_BEHIND.match(text, end, end + _REACH)

@@ -45,8 +45,14 @@ _PHRASE = re.compile(
 _MEMBER = re.compile(
     rf"(?<![A-Za-z0-9_.\-])({_NAME})"
     rf"({QUOTE}?(?:\s{{0,3}}[:,]\s{{0,3}}(?:\[\s{{0,3}})?b?{QUOTE}|:(?!//)\s{{0,3}}\[?"
+    rf"|{QUOTE}?\]\s{{0,3}}=\s{{0,3}}b?{QUOTE}"
     rf"|\]?\s{{0,3}}=>\s{{0,4}}(?:string\([0-9]{{1,6}}\) )?b?{QUOTE}?))"
     r"([^\s\"'<>,;\\)}\]`]+(?: [^\s\"'<>,;\\)}\]`]+)?)"
+)
+# | name | value | of a table; name and value with a tab or a line end between them, as developer tools copy them
+_CELL = re.compile(
+    rf"(?<![^\s|`])({_NAME})(`?[ \t]{{0,40}}(?:\|[ \t]{{0,3}}|\t|:?[ \t]?\r?\n[ \t]{{0,40}})`?)"
+    r"([A-Za-z0-9+/=_.\-%~]{16,}+)(?![^\s|`])"
 )
 # <SignatureProvided>value</...> of the clouds' error bodies
 # (a "+" of base64 may have become a blank)
@@ -96,6 +102,8 @@ def hide_named(text: str) -> str:
         text = _RECORD_BACKWARDS.sub(_hide_record, text)
     if "value: " in text:
         text = _RECORD_OF_LINES.sub(_hide_record, text)
+    if "|" in text or "\t" in text or "\n" in text:
+        text = _CELL.sub(_hide_cell, text)
     if "</" in text:
         text = _ELEMENT.sub(_hide_element, text)
     if "uth" in text and "(" in text:
@@ -194,6 +202,12 @@ _AUTHORIZATION_WORDS = frozenset({"bearer", "basic", "token", "key", "apikey", "
 def _hide_element(match: re.Match[str]) -> str:
     name, value = match.groups()
     return f"<{name}>{MARKER}" if is_secret(name, value.replace(" ", "+")) else match.group()
+
+
+def _hide_cell(match: re.Match[str]) -> str:
+    name, between, value = match.groups()
+    is_shown = not is_random(value, least=16) or not is_secret(name, value)
+    return match.group() if is_shown else f"{name}{between}{MARKER}"
 
 
 def _hide_record(match: re.Match[str]) -> str:

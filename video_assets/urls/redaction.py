@@ -30,7 +30,8 @@ _MOST_REPEATED = 50  # a text with more is a list of links, not one link told tw
 
 # Without one of these signs a text holds nothing that any rule below would hide.
 _WORTH_A_LOOK = re.compile(
-    r"[=@:/%\\&]|['\"] ?,|[-_.][A-Za-z0-9]{16}|e[yw][A-Za-z0-9]{6}|AIza|EAA|[Bb]earer |[Bb]asic |[Tt]oken "
+    r"[=@:/%\\&]|['\"] ?,|[-_.][A-Za-z0-9]{16}|[|\t\n][ \t`]{0,40}[A-Za-z0-9+_]{16}"
+    r"|e[yw][A-Za-z0-9]{6}|AIza|EAA|[Bb]earer |[Bb]asic |[Tt]oken "
     r"|--[A-Za-z]|-----BEGIN |(?:whsec|luma|sk)[-_]"
 )
 
