@@ -30,8 +30,8 @@ from video_assets.legacy.processing import BatchReport, Mode
 from video_assets.legacy.proof import verify
 from video_assets.pipeline import legacy_sensors
 from video_assets.pipeline.instance_storage import scan_instance
-from video_assets.pipeline.legacy import BATCH_TAG, PRIORITY_TAG, SOURCE_TAG
 from video_assets.pipeline.partitions import add_keys, legacy_batches, legacy_sources
+from video_assets.pipeline.run_tags import BATCH_TAG, PRIORITY_TAG, SOURCE_TAG
 
 NAME = "cards"
 ORIGIN = RemoteJobOrigin(
@@ -179,7 +179,7 @@ def test_a_backfill_names_the_batches_that_have_to_wait_and_materialises_the_oth
     keys = [f"{NAME}:{number:06}" for number in (1, 2, 3)]
     add_keys(instance, keys, legacy_batches)
 
-    def process(_services: object, _source: object, key: str, *, mode: Mode, run_id: str) -> BatchReport:
+    def process(_services: object, _source: object, key: str, *, mode: Mode, **_more: object) -> BatchReport:
         report = BatchReport(key, mode)
         if key == keys[1]:
             report.findings["pending"], report.reasons["source_slow"] = 7, 2
@@ -375,4 +375,6 @@ def tick(world: World, instance: dg.DagsterInstance) -> dg.SensorResult:
     context = dg.build_sensor_context(instance=instance, resources={"services": world.services})
     result = legacy_sensors.expiring_legacy(context)
     assert isinstance(result, dg.SensorResult)
+    for request in result.dynamic_partitions_requests or []:  # as Dagster's daemon does before it starts runs
+        instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
     return result

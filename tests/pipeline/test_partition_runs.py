@@ -107,8 +107,8 @@ def test_a_lost_video_fails_with_evidence_and_a_persons_retry_tries_again(
 ) -> None:
     key = world.finished("given up [emulator: missing=true]")
     output = world.outputs(key)[0]
-    week_ago = utc_now() - timedelta(days=8)
-    world.edit(lambda session: session.execute(update(type(output)).values(failing_since=week_ago)))
+    long_failing = {"deadline_at": None, "failing_since": utc_now() - timedelta(days=8)}
+    world.edit(lambda session: session.execute(update(type(output)).values(long_failing)))
     result = run(defs, instance, "host_video", key)
     assert not result.success
     assert "expired" in failure_of(result)

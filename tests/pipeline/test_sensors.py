@@ -20,6 +20,8 @@ def tick(sensor: dg.SensorDefinition, world: World, instance: dg.DagsterInstance
     context = dg.build_sensor_context(instance=instance, resources={"services": world.services})
     result = sensor(context)
     assert isinstance(result, dg.SensorResult)
+    for request in result.dynamic_partitions_requests or []:  # as Dagster's daemon does before it starts runs
+        instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
     return result
 
 
@@ -39,6 +41,31 @@ def test_a_queued_generation_becomes_a_partition_and_a_run(world: World, instanc
     assert [request.partition_key for request in result.run_requests or []] == [key]
     assert (result.run_requests or [])[0].tags["video_assets/provider"] == "runway"
     assert instance.has_dynamic_partition(str(generation_requests.name), key)
+
+
+def test_dagster_starts_the_run_of_a_partition_that_the_same_tick_asks_for(
+    world: World, defs: dg.Definitions
+) -> None:
+    key = world.request("in one tick")
+    repository = defs.get_repository_def()
+    with (
+        dg.instance_for_test() as instance,
+        dg.SensorEvaluationContext(  # as the code server makes it
+            instance.get_ref(),
+            last_tick_completion_time=None,
+            last_run_key=None,
+            cursor=None,
+            repository_name=repository.name,
+            repository_def=repository,
+            sensor_name="new_generations",
+            resources=repository.get_top_level_resources(),
+        ) as context,
+    ):
+        data = sensors.new_generations.evaluate_tick(context)
+    [adding] = data.dynamic_partitions_requests or []
+    assert (adding.partitions_def_name, list(adding.partition_keys)) == ("generation_requests", [key])
+    [run] = data.run_requests or []
+    assert run.tags["dagster/partition"] == key
 
 
 def test_a_restarted_daemon_asks_for_the_same_run_again_and_dagster_dedupes_it(

@@ -1,13 +1,16 @@
 """The assets before and after the hosting: request, provider job, preview."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
-from video_assets.catalog import GenerationStatus
+from video_assets.catalog import Generation, GenerationStatus, ProviderJob
 from video_assets.catalog.queries import GenerationNotFound
 from video_assets.generations.submission import SubmissionDelayed, submit_generation
 from video_assets.pipeline import reports
-from video_assets.pipeline.hosting import failure
+from video_assets.pipeline.failures import failure
 from video_assets.pipeline.partitions import generation_requests
+from video_assets.pipeline.presentation import OWNERS, catalog_table, touches
 from video_assets.pipeline.resources import ServicesParam
 from video_assets.providers.base import ProviderError
 from video_assets.reasons import RETRY_POLICIES
@@ -19,10 +22,17 @@ from video_assets.transfer.previews import make_previews
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=100),
     output_required=False,
     group_name="live",
+    kinds={"api"},
+    owners=OWNERS,
+    tags=touches("provider"),
+    metadata=catalog_table(Generation),
+    code_version="1",
     description="One user's request, sent to its provider exactly once. The intent is written before the request "
     "leaves; a lost answer is looked for at the provider, never blindly sent again.",
 )
-def generation_request(context: dg.AssetExecutionContext, services: ServicesParam):  # type: ignore[no-untyped-def]
+def generation_request(
+    context: dg.AssetExecutionContext, services: ServicesParam
+) -> Iterator[dg.MaterializeResult[None]]:
     problems = []
     for key in context.partition_keys:
         try:
@@ -30,26 +40,26 @@ def generation_request(context: dg.AssetExecutionContext, services: ServicesPara
                 services.catalog, key, services.provider, services.settings, run_id=context.run.run_id
             )
         except GenerationNotFound as exc:
-            problems.append(failure(str(exc), generation_id=key, remedy="Submit it, or delete this partition."))
+            problems.append(failure(key, str(exc), remedy="Submit it, or delete this partition."))
             continue
         except SubmissionDelayed as exc:
             problems.append(
                 failure(
+                    key,
                     f"not submitted yet: {exc}",
-                    generation_id=key,
                     remedy="Nothing: it stays queued and the new_generations sensor tries again.",
                 )
             )
             continue
         except ProviderError as exc:
-            problems.append(failure(str(exc), generation_id=key, remedy=RETRY_POLICIES[exc.reason].remedy))
+            problems.append(failure(key, str(exc), remedy=RETRY_POLICIES[exc.reason].remedy))
             continue
         if result.generation.status in (GenerationStatus.FAILED, GenerationStatus.CANCELLED):
             generation = result.generation
             problems.append(
                 failure(
+                    key,
                     f"{generation.status}: {generation.error_message or generation.reason}",
-                    generation_id=key,
                     remedy=f"To submit it again, run `video-assets retry {key}`; it tells when that costs twice.",
                 )
             )
@@ -68,6 +78,10 @@ provider_job = dg.AssetSpec(
     deps=[generation_request],
     partitions_def=generation_requests,
     group_name="live",
+    kinds={"api"},
+    owners=OWNERS,
+    tags=touches("nothing"),
+    metadata=catalog_table(ProviderJob),
     description="The provider's own asynchronous job. Reported by the provider_jobs sensor: progress as "
     "observations, the end as a materialisation. No run is held open to wait for it.",
 )
@@ -79,9 +93,15 @@ provider_job = dg.AssetSpec(
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=100),
     output_required=False,
     group_name="live",
+    kinds={"ffmpeg", "objectstore"},
+    owners=OWNERS,
+    tags=touches("storage"),
+    code_version="1",
     description="Poster and hover preview, made from the durable copy. The original bytes are never touched.",
 )
-def video_preview(context: dg.AssetExecutionContext, services: ServicesParam):  # type: ignore[no-untyped-def]
+def video_preview(
+    context: dg.AssetExecutionContext, services: ServicesParam
+) -> Iterator[dg.MaterializeResult[None]]:
     for key in context.partition_keys:
         files = make_previews(
             services.catalog, services.storage, key, spool=services.settings.spool, run_id=context.run.run_id

@@ -1,14 +1,15 @@
 """The asset checks: five blocking ones per partition beside the publishing step, and one audit of everything."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import dagster as dg
 
 from video_assets.catalog.audit import audit_persisted_urls
 from video_assets.pipeline import reports
 from video_assets.pipeline.partitions import generation_requests
+from video_assets.pipeline.presentation import OWNERS, touches
 from video_assets.pipeline.resources import ServicesParam
-from video_assets.services import Services
 from video_assets.transfer.verification import CHECKS, Verifier
 from video_assets.urls import host_rules
 
@@ -44,30 +45,39 @@ def _partition_check(name: str) -> dg.AssetChecksDefinition:
 partition_checks = [_partition_check(name) for name in CHECKS]
 
 
-@dg.asset_check(
-    asset=reports.HOSTED_VIDEO,
-    name="nothing_temporary_anywhere",
-    description="The whole catalog, every row and column: no JWT, temporary URL or credential. On a schedule.",
+NOTHING_TEMPORARY = "nothing_temporary_anywhere"
+
+
+@dg.asset(
+    check_specs=[
+        dg.AssetCheckSpec(
+            NOTHING_TEMPORARY,
+            asset="catalog_audit",
+            description="The whole catalog, every row and column: no JWT, temporary URL or credential.",
+        )
+    ],
+    group_name="live",
+    kinds={"sql"},
+    owners=OWNERS,
+    tags=touches("nothing"),
+    # The schedule asks every hour: an audit that is older than two is not running.
+    freshness_policy=dg.FreshnessPolicy.time_window(
+        warn_window=timedelta(hours=2), fail_window=timedelta(hours=6)
+    ),
+    code_version="1",
+    description="The audit of the whole catalog, every hour: how many rows were read, and what was found that "
+    "must not be kept. Its figures are a history; its check says whether anything is wrong now.",
 )
-def nothing_temporary_anywhere(services: ServicesParam) -> dg.AssetCheckResult:
-    return whole_catalog(services)
-
-
-def whole_catalog(services: Services) -> dg.AssetCheckResult:
-    """Ask the whole catalog one question; count, bounded sample and the way to recover."""
+def catalog_audit(services: ServicesParam) -> Iterator[dg.MaterializeResult[None]]:
     with services.catalog.read() as session:
         audit = audit_persisted_urls(session, hosts=host_rules(services.settings.deleting_hosts))
-    return dg.AssetCheckResult(
-        passed=audit.no_temporary_url,
-        metadata={
-            "rows_scanned": audit.rows,
-            "violations": audit.violations,
-            "jwts": audit.jwts,
-            "by_column": dg.MetadataValue.json(dict(audit.by_column)),
-            "sample": dg.MetadataValue.json([str(violation) for violation in audit.sample]),
-            "what_to_do": "nothing"
-            if audit.no_temporary_url
-            else "Something else than this product wrote the rows named here. Find the writer, then "
-            "`video-assets retry ID` for a generation, or clear the column.",
-        },
+    yield dg.MaterializeResult(
+        metadata={"rows_scanned": audit.rows, "violations": audit.violations, "jwts": audit.jwts},
+        check_results=[
+            dg.AssetCheckResult(
+                passed=audit.no_temporary_url,
+                check_name=NOTHING_TEMPORARY,
+                metadata=reports.audit_metadata(audit),
+            )
+        ],
     )

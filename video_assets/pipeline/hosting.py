@@ -1,6 +1,6 @@
 """``hosted_video``: the asset whose ops plan, rescue and publish, and the batch job that does so for many.
 
-One domain function (:meth:`Rescuer.rescue`) serves both doors. The asset is what a person materialises, retries
+One domain function (:meth:`Rescuer.rescue`) serves both. The asset is what a person materialises, retries
 or backfills in the UI, found by partition key, without run config. The job ``rescue_batch`` is what the sensors
 start when several generations are ready: it logs a materialisation and the check evaluations per partition.
 """
@@ -12,13 +12,16 @@ from typing import Any
 
 import dagster as dg
 
-from video_assets.catalog import GenerationStatus, MediaState, queries
+from video_assets.catalog import GenerationStatus, MediaFile, MediaState, queries
 from video_assets.catalog.models import utc_now
 from video_assets.catalog.queries import GenerationNotFound
 from video_assets.generations.control import revive_outputs
 from video_assets.pipeline import reports
+from video_assets.pipeline.failures import failure
 from video_assets.pipeline.partitions import generation_requests
+from video_assets.pipeline.presentation import OWNERS, catalog_table, touches
 from video_assets.pipeline.resources import ServicesParam
+from video_assets.pipeline.run_tags import PARENT_TAG, SENSOR_TAG
 from video_assets.reasons import RETRY_POLICIES, Reason
 from video_assets.services import Services
 from video_assets.transfer.previews import make_previews
@@ -29,24 +32,14 @@ PATIENCE = timedelta(seconds=20)
 
 BATCH_LIMIT = 100
 
-SENSOR_TAG = "dagster/sensor_name"
-"""Dagster sets this run tag on what a sensor started."""
-PARENT_TAG = "dagster/parent_run_id"
-"""Dagster sets this run tag on a re-execution."""
-
-
-def failure(message: str, *, generation_id: str, remedy: str) -> dg.Failure:
-    """A failure that a person can act on. Dagster's own retries leave it alone: the sensors retry by reason."""
-    return dg.Failure(
-        f"{generation_id}: {message}",
-        metadata={"generation": generation_id, "what_to_do": remedy},
-        allow_retries=False,
-    )
+BETWEEN_STEPS = "video_assets_io_manager"
+"""The IO manager that hands ids from one step of ``hosted_video`` to the next. It has a key of its own, so that
+the IO manager of a project that merges these definitions is asked to store that project's assets only."""
 
 
 @dg.op(
     ins={"provider_job": dg.In(dg.Nothing)},
-    out=dg.Out(list[str], description="Ids of the outputs to rescue."),
+    out=dg.Out(list[str], io_manager_key=BETWEEN_STEPS, description="Ids of the outputs to rescue."),
     description="Find the outputs of this partition that are not durable yet, soonest deadline first.",
 )
 def plan_outputs(context: dg.OpExecutionContext, services: ServicesParam) -> list[str]:
@@ -60,7 +53,7 @@ def plan_outputs(context: dg.OpExecutionContext, services: ServicesParam) -> lis
 
 
 @dg.op(
-    out=dg.Out(list[dict[str, Any]], description="What happened to each output."),
+    out=dg.Out(list[dict[str, Any]], io_manager_key=BETWEEN_STEPS, description="What happened to each output."),
     description="Download, verify, store, read back and commit every output, several at a time. "
     "Outputs that are durable already cost nothing.",
 )
@@ -93,9 +86,9 @@ def publish(
     )
     kept = sum(result["result"] == "stored" for result in results)
     raise failure(
+        key,
         f"{generation.status}: {generation.error_message or 'not durable yet'} "
         f"({kept} of {len(results)} outputs stored in this run)",
-        generation_id=key,
         remedy=f"{RETRY_POLICIES[reason].remedy} To try again now: re-execute this partition, or "
         f"`video-assets retry {key}`.",
     )
@@ -107,11 +100,16 @@ def publish(
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BATCH_LIMIT),
     ins={"provider_job": dg.AssetIn(dagster_type=dg.Nothing)},
     group_name="live",
+    kinds={"objectstore"},
+    owners=OWNERS,
+    tags=touches("storage"),
+    metadata=catalog_table(MediaFile),
+    code_version="1",
     description="The durable copies of one generation: downloaded, verified, stored, read back and committed. "
     "Materialise a partition to rescue it now; it needs no configuration, and repeating it is harmless.",
 )
-def hosted_video(provider_job: None) -> None:
-    return publish(rescue_outputs(plan_outputs(provider_job)))  # type: ignore[no-any-return]
+def hosted_video(provider_job: None) -> Any:
+    return publish(rescue_outputs(plan_outputs(provider_job)))
 
 
 class BatchConfig(dg.Config):
@@ -128,6 +126,7 @@ def rescue_generations(context: dg.OpExecutionContext, config: BatchConfig, serv
 
 @dg.job(
     name="rescue_batch",
+    executor_def=dg.in_process_executor,
     description="Started by the sensors when several generations are ready: one run instead of up to 100.",
 )
 def rescue_batch() -> None:
@@ -145,14 +144,12 @@ def plan(services: Services, generation_ids: Sequence[str], *, only_due: bool = 
                 generation = queries.get_generation(session, generation_ids[0])
             except GenerationNotFound as exc:
                 raise failure(
-                    str(exc),
-                    generation_id=generation_ids[0],
-                    remedy="Submit it, or delete this partition.",
+                    generation_ids[0], str(exc), remedy="Submit it, or delete this partition."
                 ) from None
             if generation.status in (GenerationStatus.QUEUED, GenerationStatus.PROCESSING):
                 raise failure(
+                    generation.id,
                     f"it is still {generation.status} at {generation.provider} ({generation.progress} %)",
-                    generation_id=generation.id,
                     remedy="Nothing: the provider_jobs sensor starts this run when the provider has finished.",
                 )
         due = queries.outputs_due(

@@ -17,18 +17,34 @@ from video_assets.legacy.report import BUCKET_TITLES, AtRisk, Bucket, build_repo
 from video_assets.legacy.report_forms import advice_sentences, report_document
 from video_assets.legacy.resurrection import askable
 from video_assets.legacy.scan_results import CLASSES
+from video_assets.pipeline.presentation import table_value
 from video_assets.services import Services
 from video_assets.urls import redact
 
 Metadata = Mapping[str, Any]
 
+TABLES = {
+    "table": "string",
+    **dict.fromkeys(("rows", "temporary_urls", "new", "gone_since"), "int"),
+    "problem": "string",
+}
+COLUMNS = {
+    **dict.fromkeys(("table", "column"), "string"),
+    **dict.fromkeys(("values", "temporary", *CLASSES, "durable"), "int"),
+}
+
 
 def inventory_metadata(services: Services, source: Source, report: InventoryReport, plan: BatchPlan) -> Metadata:
     """What was read, what is open, and in which order it will be worked off."""
-    lines = ["| table | rows | temporary URLs | new | gone since |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {table.table} | {table.rows} | {table.findings} | {table.new_findings} | "
-        f"{redact(table.problem) if table.problem else table.vanished} |"
+    tables: list[dict[str, str | int]] = [
+        {
+            "table": table.table,
+            "rows": table.rows,
+            "temporary_urls": table.findings,
+            "new": table.new_findings,
+            "gone_since": table.vanished,
+            "problem": redact(table.problem) if table.problem else "",
+        }
         for table in report.tables
     ]
     found: dict[str, Any] = {
@@ -38,7 +54,7 @@ def inventory_metadata(services: Services, source: Source, report: InventoryRepo
         "new_files": report.new_files,
         "seconds": round(report.seconds, 2),
         "complete": report.complete,
-        "tables": dg.MetadataValue.md("\n".join(lines)),
+        "tables": table_value(tables, TABLES),
         "open_batches": len(plan.open),
         "open_findings": sum(batch.findings for batch in plan.open),
     }
@@ -108,7 +124,7 @@ def proof_metadata(document: Mapping[str, Any], path: Path) -> Metadata:
         "complete": part["coverage"]["complete"],
         "not_read": dg.MetadataValue.json(part["coverage"]["not_read"][:100]),
         "durable_places": part["durable"],
-        "columns": dg.MetadataValue.md(columns_table(part)),
+        "columns": columns_table(part),
         "merkle_root": document["merkle"]["root"],
         "public_key": document["signature"]["public_key"],
         "catalog_clean": document["catalog"]["clean"],
@@ -135,7 +151,7 @@ def check_metadata(part: Mapping[str, Any]) -> Metadata:
         "rows": part["rows"],
         "jwts": part["jwts"],
         **{name: part["remaining"][name] for name in CLASSES},
-        "columns": dg.MetadataValue.md(columns_table(part)),
+        "columns": columns_table(part),
         "not_read": dg.MetadataValue.json(part["coverage"]["not_read"][:100]),
         "exceptions": dg.MetadataValue.json(listed),
         "what_to_do": "nothing"
@@ -144,16 +160,20 @@ def check_metadata(part: Mapping[str, Any]) -> Metadata:
     }
 
 
-def columns_table(part: Mapping[str, Any]) -> str:
-    """Counts per column, as Markdown."""
-    lines = [
-        f"| column | values | temporary | {' | '.join(CLASSES)} | durable |",
-        "|---" * (4 + len(CLASSES)) + "|",
-    ]
-    lines += [
-        f"| {name}.{column} | {counts['values']} | {counts['temporary']} | "
-        f"{' | '.join(str(counts.get(each, 0)) for each in CLASSES)} | {counts['durable']} |"
-        for name, table in part["tables"].items()
-        for column, counts in table["columns"].items()
-    ]
-    return "\n".join(lines)
+def columns_table(part: Mapping[str, Any]) -> dg.TableMetadataValue:
+    """Counts per column."""
+    return table_value(
+        [
+            {
+                "table": name,
+                "column": column,
+                "values": counts["values"],
+                "temporary": counts["temporary"],
+                **{each: counts.get(each, 0) for each in CLASSES},
+                "durable": counts["durable"],
+            }
+            for name, table in part["tables"].items()
+            for column, counts in table["columns"].items()
+        ],
+        COLUMNS,
+    )

@@ -1,4 +1,4 @@
-"""The sensor of the legacy road: shows sources and batches as partitions, and starts what dies soonest.
+"""The sensor of the legacy workflow: shows sources and batches as partitions, and starts what dies soonest.
 
 The catalog is its cursor. It never holds more than a few runs in the queue, so that the order follows the
 deadlines as they approach, and not the order in which runs were once asked for. Where a backfill has filled the
@@ -8,8 +8,8 @@ queue, it gives the runs their places there.
 from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
-from dagster import DagsterRun, DagsterRunStatus, RunsFilter
-from sqlmodel import col, select, update
+from sqlalchemy import select, update
+from sqlmodel import col
 
 from video_assets.catalog.legacy import LegacyBatch
 from video_assets.catalog.models import utc_now
@@ -17,35 +17,25 @@ from video_assets.legacy.batches import note_batch
 from video_assets.legacy.errors import ConfigurationInvalid
 from video_assets.legacy.resurrection import askable
 from video_assets.pipeline import legacy_choices as choices
-from video_assets.pipeline.legacy import (
-    BATCH_TAG,
-    LEGACY_RESCUE,
-    PRIORITY_TAG,
-    SOURCE_TAG,
-    configured_sources,
-    rescue_job,
-    show_batches,
-)
-from video_assets.pipeline.partitions import (
-    add_keys,
-    batch_source,
-    legacy_batches,
-    legacy_sources,
-    retire_keys,
-)
+from video_assets.pipeline.legacy import LEGACY_RESCUE, configured_sources, rescue_job, show_batches
+from video_assets.pipeline.partitions import batch_source, legacy_batches, legacy_sources, retire_keys
 from video_assets.pipeline.resources import ServicesParam
+from video_assets.pipeline.run_tags import (
+    BACKFILL_TAG,
+    BATCH_TAG,
+    PARTITION_TAG,
+    PRIORITY_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    SOURCE_TAG,
+)
 from video_assets.services import Services
 
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
-"""Dagster sets these run tags on a run of several partitions, in the order in which they were made."""
-BACKFILL = "dagster/backfill"
-
 UNDER_WAY = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
 ]
 MOST_RUNS = 5_000
 """Runs looked at per tick: a backfill of ten thousand batches has two thousand."""
@@ -74,7 +64,7 @@ def expiring_legacy(context: dg.SensorEvaluationContext, services: ServicesParam
         return dg.SensorResult(skip_reason=dg.SkipReason(f"there is no {services.settings.legacy_config}"))
     instance, horizon = context.instance, services.settings.legacy_horizon
     known = set(instance.get_dynamic_partitions(str(legacy_sources.name)))
-    add_keys(instance, [name for name in names if name not in known], legacy_sources)
+    new_sources = [name for name in names if name not in known]
     views = open_views(services, names)
     before = instance.get_dynamic_partitions(str(legacy_batches.name))
     runs_now = unfinished_runs(instance)
@@ -87,6 +77,7 @@ def expiring_legacy(context: dg.SensorEvaluationContext, services: ServicesParam
     waiting = len(set(keys) - set(before))
     retired = choices.keys_to_retire(keys, before, waiting=waiting)[:RETIRED_PER_TICK]
     retire_keys(instance, retired, legacy_batches)
+    # By hand, because there may be thousands: as requests, each key would cost Dagster a question of its own.
     show_batches(instance, keys)
     now = utc_now()
     moved = choices.places_to_change(in_queue(runs_now, before), views, now=now, horizon=horizon)
@@ -98,6 +89,7 @@ def expiring_legacy(context: dg.SensorEvaluationContext, services: ServicesParam
     revivals = choices.revivals_to_ask_for(views, moving, now=now)
     remember_revivals(services, [run.key for run in revivals])
     return dg.SensorResult(
+        dynamic_partitions_requests=[legacy_sources.build_add_request(new_sources)] if new_sources else [],
         run_requests=[
             dg.RunRequest(
                 run_key=run.run_key,
@@ -116,13 +108,20 @@ def open_views(services: Services, names: list[str]) -> list[choices.BatchView]:
     """Open batches of these sources, soonest deadline first, then by number; as many as Dagster is shown."""
     row = LegacyBatch
     statement = (
-        select(row.key, row.source, row.first_deadline_at, row.revive_at, row.revivals, row.revived_at)  # type: ignore[call-overload]
+        select(
+            col(row.key),
+            col(row.source),
+            col(row.first_deadline_at),
+            col(row.revive_at),
+            col(row.revivals),
+            col(row.revived_at),
+        )
         .where(col(row.source).in_(names), col(row.done_at).is_(None))
         .order_by(col(row.first_deadline_at).is_(None), col(row.first_deadline_at), col(row.number))
         .limit(choices.MOST_PARTITIONS)
     )
     with services.catalog.read() as session:
-        return [choices.BatchView(*columns) for columns in session.exec(statement)]
+        return [choices.BatchView(*columns) for columns in session.execute(statement).tuples()]
 
 
 def count_anew(services: Services, keys: Sequence[str]) -> None:
@@ -145,17 +144,17 @@ def remember_revivals(services: Services, keys: Sequence[str]) -> None:
         )
 
 
-def unfinished_runs(instance: dg.DagsterInstance) -> list[DagsterRun]:
+def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Runs of the rescue that wait in the queue or work, those of backfills among them."""
     return [
         run
-        for run in instance.get_runs(RunsFilter(statuses=UNDER_WAY), limit=MOST_RUNS)
+        for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=MOST_RUNS)
         if run.job_name == rescue_job.name or LEGACY_RESCUE in (run.asset_selection or ())
     ]
 
 
 def under_way(
-    runs: Sequence[DagsterRun], shown: Sequence[str], moved: Mapping[str, int] | None = None
+    runs: Sequence[dg.DagsterRun], shown: Sequence[str], moved: Mapping[str, int] | None = None
 ) -> dict[str, int]:
     """Batches whose runs wait in the queue or work, with the highest place that any of their runs has.
 
@@ -165,19 +164,19 @@ def under_way(
     found: dict[str, int] = {}
     for run, keys in _with_keys(runs, shown):
         place = (moved or {}).get(run.run_id, _place(run.tags) or 0)
-        if run.status is not DagsterRunStatus.QUEUED and len(keys) == 1:
+        if run.status is not dg.DagsterRunStatus.QUEUED and len(keys) == 1:
             place = choices.DYING_PRIORITY
         for key in keys:
             found[key] = max(place, found.get(key, place))
     return found
 
 
-def in_queue(runs: Sequence[DagsterRun], shown: Sequence[str]) -> list[choices.QueuedRun]:
+def in_queue(runs: Sequence[dg.DagsterRun], shown: Sequence[str]) -> list[choices.QueuedRun]:
     """The runs that wait in the queue."""
     return [
-        choices.QueuedRun(run.run_id, keys, _place(run.tags), BACKFILL in run.tags)
+        choices.QueuedRun(run.run_id, keys, _place(run.tags), BACKFILL_TAG in run.tags)
         for run, keys in _with_keys(runs, shown)
-        if run.status is DagsterRunStatus.QUEUED
+        if run.status is dg.DagsterRunStatus.QUEUED
     ]
 
 
@@ -188,12 +187,14 @@ def _place(tags: Mapping[str, str]) -> int | None:
         return None
 
 
-def _with_keys(runs: Sequence[DagsterRun], shown: Sequence[str]) -> Iterator[tuple[DagsterRun, Sequence[str]]]:
+def _with_keys(
+    runs: Sequence[dg.DagsterRun], shown: Sequence[str]
+) -> Iterator[tuple[dg.DagsterRun, Sequence[str]]]:
     """Runs with their batches; one of several names the first and the last of them."""
     at = {key: number for number, key in enumerate(shown)}
     for run in runs:
-        first, last = at.get(run.tags.get(RANGE_START, "")), at.get(run.tags.get(RANGE_END, ""))
-        if key := run.tags.get("dagster/partition"):
+        first, last = at.get(run.tags.get(RANGE_START_TAG, "")), at.get(run.tags.get(RANGE_END_TAG, ""))
+        if key := run.tags.get(PARTITION_TAG):
             yield run, [key]
         elif first is not None and last is not None:
             yield run, shown[first : last + 1]

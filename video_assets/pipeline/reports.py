@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from video_assets.catalog import Generation, MediaFile, MediaState, Output, ProviderJob, queries
+from video_assets.catalog.audit import Audit
 from video_assets.reasons import RETRY_POLICIES, Reason
 from video_assets.services import Services
 from video_assets.transfer.previews import rendition_key
@@ -118,6 +119,21 @@ def check_metadata(outcome: CheckOutcome) -> Metadata:
             name: dg.MetadataValue.json(value) if isinstance(value, list | dict) else value
             for name, value in outcome.details.items()
         },
+    }
+
+
+def audit_metadata(audit: Audit) -> Metadata:
+    """The answer for the whole catalog: counts, a bounded sample and the way to recover."""
+    return {
+        "rows_scanned": audit.rows,
+        "violations": audit.violations,
+        "jwts": audit.jwts,
+        "by_column": dg.MetadataValue.json(dict(audit.by_column)),
+        "sample": dg.MetadataValue.json([str(violation) for violation in audit.sample]),
+        "what_to_do": "nothing"
+        if audit.no_temporary_url
+        else "Something else than this product wrote the rows named here. Find the writer, then "
+        "`video-assets retry ID` for a generation, or clear the column.",
     }
 
 

@@ -17,8 +17,9 @@ from video_assets.generations.following import PollOutcome, poll_due_jobs
 from video_assets.pipeline import choices, reports
 from video_assets.pipeline.hosting import rescue_batch
 from video_assets.pipeline.jobs import host_job, submit_job
-from video_assets.pipeline.partitions import add_keys
+from video_assets.pipeline.partitions import add_keys, generation_requests
 from video_assets.pipeline.resources import ServicesParam
+from video_assets.pipeline.run_tags import PARTITION_TAG, PRIORITY_TAG, PROVIDER_TAG
 from video_assets.services import Services
 
 BUDGET_SECONDS = 25.0
@@ -27,8 +28,6 @@ BUDGET_SECONDS = 25.0
 MAX_RUNS_PER_TICK = 50
 LOOK_AHEAD = 5_000
 """Outputs looked at per tick; the cursor remembers at most so many generations."""
-PROVIDER_TAG = "video_assets/provider"
-PRIORITY_TAG = "dagster/priority"
 URGENT = {PRIORITY_TAG: "10"}
 
 
@@ -43,8 +42,13 @@ def new_generations(context: dg.SensorEvaluationContext, services: ServicesParam
     queued = ready_to_submit(services.catalog, services.provider, services.settings, limit=MAX_RUNS_PER_TICK)
     with services.catalog.read() as session:
         unsent = {row.id: queries.count_jobs(session, row.id, JobStatus.PLANNED) for row in queued}
-    add_keys(context.instance, [generation.id for generation in queued])
     return dg.SensorResult(
+        # Few at a time: Dagster asks for each of these keys whether it is a partition already, 8 ms each.
+        dynamic_partitions_requests=[
+            generation_requests.build_add_request([generation.id for generation in queued])
+        ]
+        if queued
+        else [],
         run_requests=[
             dg.RunRequest(
                 run_key=choices.submit_key(generation, now, unsent=unsent[generation.id]),
@@ -66,7 +70,6 @@ def new_generations(context: dg.SensorEvaluationContext, services: ServicesParam
 def provider_jobs(context: dg.SensorEvaluationContext, services: ServicesParam) -> dg.SensorResult:
     report = poll_due_jobs(services.catalog, services.provider, services.settings, budget_seconds=BUDGET_SECONDS)
     _warn(context, report.outcomes)
-    now = utc_now()
     now = utc_now()
     with services.catalog.read() as session:
         # What dies within the horizon is the duty of expiring_urls.
@@ -116,7 +119,7 @@ def expiring_urls(context: dg.SensorEvaluationContext, services: ServicesParam) 
 )
 def failed_runs(context: dg.RunFailureSensorContext, services: ServicesParam) -> None:
     run = context.dagster_run
-    key = run.tags.get("dagster/partition")
+    key = run.tags.get(PARTITION_TAG)
     said = [
         event.step_failure_data.user_failure_data.description
         for event in context.get_step_failure_events()
@@ -148,6 +151,7 @@ def _run_requests(
         urgent=urgent,
         most=MAX_RUNS_PER_TICK,
     )
+    # By hand, because a tick may name up to 5,000 of them: one statement instead of a question for each key.
     add_keys(context.instance, [key for run in plan.runs for key in run.generation_ids])
     return [_run_request(run) for run in plan.runs], json.dumps(plan.asked)
 

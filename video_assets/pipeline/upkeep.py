@@ -83,7 +83,7 @@ def retire(instance: dg.DagsterInstance, services: Services) -> int:
     return retired
 
 
-@dg.job(description="Housekeeping; safe to run at any time.")
+@dg.job(executor_def=dg.in_process_executor, description="Housekeeping; safe to run at any time.")
 def upkeep() -> None:
     tidy()
 

@@ -1,0 +1,1 @@
+"""A Dagster project of somebody else, which merges video_assets into its own definitions."""
