@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from video_assets.legacy.config import Rates
-from video_assets.legacy.forecast import FOREVER, Load, forecast
+from video_assets.legacy.config.models import Rates
+from video_assets.legacy.report.forecast import FOREVER, Load, forecast
 
 HOSTS = {"runway": (0.45, 9.0), "luma": (0.25, 14.0), "openai": (0.2, 28.0), "kie": (0.1, 6.0)}
 """Share of the files, and mean size in megabytes."""

@@ -118,7 +118,7 @@ def peak_megabytes() -> float:
 
 def fetch_all(netloc: str, names: list[str], target: Path, jobs: int) -> None:
     """Run as a process of its own: download ``names`` and print the figures as JSON."""
-    from video_assets.transfer.download import Downloader, DownloadPolicy
+    from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
 
     policy = DownloadPolicy(allowed_hosts=(netloc,), per_host_concurrency=jobs)
     with Downloader(policy) as downloader:

@@ -24,14 +24,14 @@ from typing import Any
 
 import atheris
 
-with atheris.instrument_imports(include=["video_assets.urls", "video_assets.transfer.guard"]):
-    from video_assets.transfer.guard import verdict
-    from video_assets.urls.classify import classify
+with atheris.instrument_imports(include=["video_assets.urls", "video_assets.transfer.ssrf.guard"]):
+    from video_assets.transfer.ssrf.guard import verdict
+    from video_assets.urls.classify.classify import classify
+    from video_assets.urls.classify.fingerprint import fingerprint
     from video_assets.urls.documents.triggers import may_contain
-    from video_assets.urls.find import find
-    from video_assets.urls.fingerprints import fingerprint
-    from video_assets.urls.redaction import redact
-    from video_assets.urls.replace import rewrite, undo
+    from video_assets.urls.find.find import find
+    from video_assets.urls.find.replace import rewrite, undo
+    from video_assets.urls.redact.redact import redact
 
 PERMANENT = (
     "https://cdn.example.net/public/clip.mp4",

@@ -35,13 +35,13 @@ import psycopg2
 from sqlalchemy import make_url
 
 from video_assets.catalog import open_catalog
-from video_assets.legacy.config import Source
-from video_assets.legacy.connecting import connect
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.reading import pages
-from video_assets.legacy.reading_config import read_source
-from video_assets.legacy.scanning import Search
-from video_assets.legacy.tables import look_at
+from video_assets.legacy.config.load import read_source
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.search.rows import Search
+from video_assets.legacy.source.connect import connect
+from video_assets.legacy.source.pages import pages
+from video_assets.legacy.source.table_shape import look_at
 from video_assets.settings import Settings
 
 FILL = """

@@ -46,11 +46,11 @@ from rich.table import Table
 
 from video_assets.catalog.legacy import LegacyBatch
 from video_assets.catalog.models import utc_now
-from video_assets.cli.processes import Supervisor, free_ports
-from video_assets.cli.stack import WORKSPACE, open_dagster, prepare_dagster_home
+from video_assets.cli.dev.stack import WORKSPACE, open_dagster, prepare_dagster_home
+from video_assets.cli.dev.supervisor import Supervisor, free_ports
 from video_assets.definitions import defs
-from video_assets.pipeline.legacy_choices import MOST_PARTITIONS
-from video_assets.pipeline.legacy_sensors import expiring_legacy
+from video_assets.pipeline.legacy.run_planning import MOST_PARTITIONS
+from video_assets.pipeline.legacy.sensors import expiring_legacy
 from video_assets.pipeline.partitions import add_keys, generation_requests, legacy_batches, legacy_sources
 from video_assets.services import open_services
 from video_assets.settings import Settings

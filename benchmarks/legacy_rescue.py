@@ -31,11 +31,11 @@ from cryptography.fernet import Fernet
 from rich.console import Console
 from rich.table import Table
 
-from video_assets.legacy.batches import plan_batches
-from video_assets.legacy.config import Source
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.presets.tiny_video import tiny_video
-from video_assets.legacy.processing import Mode, process_batch
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.config.presets.tiny_video import tiny_video
+from video_assets.legacy.inventory.batches import plan_batches
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.process_batch import Mode, process_batch
 from video_assets.services import open_services
 from video_assets.settings import Settings
 

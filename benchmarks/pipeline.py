@@ -39,8 +39,8 @@ from rich.console import Console
 from rich.table import Table
 
 from video_assets.catalog import GenerationStatus, Output, queries
-from video_assets.cli.processes import Supervisor, free_ports
-from video_assets.cli.stack import Ports, start_stack
+from video_assets.cli.dev.stack import Ports, start_stack
+from video_assets.cli.dev.supervisor import Supervisor, free_ports
 from video_assets.generations.following import poll_due_jobs
 from video_assets.generations.intake import GenerationRequest, take_in
 from video_assets.generations.submission import submit_generation

@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from video_assets.urls.classify import classify
-from video_assets.urls.find import find, may_contain
-from video_assets.urls.replace import replace
+from video_assets.urls.classify.classify import classify
+from video_assets.urls.find.find import find, may_contain
+from video_assets.urls.find.replace import replace
 
 PLAIN = re.compile(r"https?://[^\s\"'<>]+")
 SENTENCE = (

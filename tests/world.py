@@ -22,7 +22,7 @@ from video_assets.generations.intake import GenerationRequest, take_in
 from video_assets.generations.submission import submit_generation
 from video_assets.services import Services, open_services
 from video_assets.settings import Settings
-from video_assets.transfer.sweep import unknown_objects
+from video_assets.transfer.rescue.sweep import unknown_objects
 from video_assets.web.app import create_app
 
 

@@ -13,7 +13,7 @@ from dagster.components import Component, ComponentLoadContext, Model, Resolvabl
 from pydantic import Field
 
 from video_assets.definitions import build_defs
-from video_assets.pipeline.legacy import inventory_job, proof_job
+from video_assets.pipeline.legacy.assets import inventory_job, proof_job
 from video_assets.pipeline.partitions import add_keys, legacy_sources
 from video_assets.pipeline.run_tags import SOURCE_TAG
 

@@ -15,11 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", category=dg.BetaWarning)
     warnings.simplefilter("ignore", category=dg.PreviewWarning)
     warnings.filterwarnings("ignore", message="Parameter `partitions_def` of function `define_asset_job`")
-    from video_assets.pipeline.assets import generation_request, provider_job, video_preview
-    from video_assets.pipeline.checks import catalog_audit, partition_checks
-    from video_assets.pipeline.hosting import BETWEEN_STEPS, hosted_video, rescue_batch
-    from video_assets.pipeline.jobs import audit_job, host_job, submit_job, verify_job
-    from video_assets.pipeline.legacy import (
+    from video_assets.pipeline.legacy.assets import (
         inventory_job,
         legacy_findings,
         legacy_proof,
@@ -27,10 +23,14 @@ with warnings.catch_warnings():
         proof_job,
         rescue_job,
     )
-    from video_assets.pipeline.legacy_sensors import expiring_legacy
+    from video_assets.pipeline.legacy.sensors import expiring_legacy
+    from video_assets.pipeline.live.assets import generation_request, provider_job, video_preview
+    from video_assets.pipeline.live.checks import catalog_audit, partition_checks
+    from video_assets.pipeline.live.hosting import BETWEEN_STEPS, hosted_video, rescue_batch
+    from video_assets.pipeline.live.jobs import audit_job, host_job, submit_job, verify_job
+    from video_assets.pipeline.live.sensors import expiring_urls, failed_runs, new_generations, provider_jobs
+    from video_assets.pipeline.live.upkeep import every_five_minutes, every_hour, upkeep
     from video_assets.pipeline.resources import services_resource
-    from video_assets.pipeline.sensors import expiring_urls, failed_runs, new_generations, provider_jobs
-    from video_assets.pipeline.upkeep import every_five_minutes, every_hour, upkeep
 
     # The UI of `dagster dev` opens an asset's source file from its page.
     ASSETS = dg.with_source_code_references(

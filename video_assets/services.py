@@ -16,10 +16,10 @@ from video_assets.providers.base import Provider
 from video_assets.settings import Settings, get_settings
 from video_assets.storage import DurableStorage, open_storage
 from video_assets.storage.keys import KeyTemplate
-from video_assets.transfer.download import Downloader, DownloadPolicy
-from video_assets.transfer.kept_files import KeepLimits
-from video_assets.transfer.rescue import Observer, Rescuer
-from video_assets.transfer.verification import Verifier
+from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
+from video_assets.transfer.rescue.checks import Verifier
+from video_assets.transfer.rescue.kept_files import KeepLimits
+from video_assets.transfer.rescue.outputs import Observer, Rescuer
 from video_assets.urls import host_rules
 
 

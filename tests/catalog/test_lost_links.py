@@ -11,9 +11,9 @@ from video_assets.catalog import Catalog, MediaState, lost_links
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.lost_links import erase_lost_links
 from video_assets.catalog.models import utc_now
-from video_assets.legacy import lost
-from video_assets.legacy.lost import again_lost, give_up, open_findings
-from video_assets.legacy.recording import settle_finding_states
+from video_assets.legacy.inventory.record import settle_finding_states
+from video_assets.legacy.rescue import lost
+from video_assets.legacy.rescue.lost import again_lost, give_up, open_findings
 
 NOW = utc_now()
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.world import World, media_server
 from video_assets.cli.app import run
-from video_assets.cli.stack import emulator_environment
+from video_assets.cli.dev.stack import emulator_environment
 from video_assets.emulator import Emulator
 from video_assets.settings import get_settings
 

@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 
 from tests.cli.test_processes import alive, needs_proc, until
-from video_assets.cli.processes import port_is_free
+from video_assets.cli.dev.supervisor import port_is_free
 
 VIDEO_ASSETS = [sys.executable, "-c", "from video_assets.cli import main; main()"]
 COMMANDS = (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from video_assets.cli.config_docs import render
+from video_assets.cli.config.docs import render
 from video_assets.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent

@@ -11,8 +11,8 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.world import World
-from video_assets.cli import checkup
-from video_assets.cli.checkup import check_clock
+from video_assets.cli.doctor import installation as checkup
+from video_assets.cli.doctor.installation import check_clock
 from video_assets.emulator import Emulator
 from video_assets.storage import open_storage
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.cli import processes
-from video_assets.cli.processes import ChildFailed, Supervisor, free_ports, port_is_free
+from video_assets.cli.dev import supervisor as processes
+from video_assets.cli.dev.supervisor import ChildFailed, Supervisor, free_ports, port_is_free
 
 SECRET = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3OTUyMzAxNDV9.c2lnbmF0dXJlc2lnbmF0dXJlc2lnbmF0dXJl"
 
@@ -113,7 +113,7 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         python(f"""
             import os, sys, time
             from pathlib import Path
-            from video_assets.cli.processes import Supervisor
+            from video_assets.cli.dev.supervisor import Supervisor
             with Supervisor(Path({str(tmp_path)!r})) as supervisor:
                 child = supervisor.start("child", [sys.executable, "-c", "import time; time.sleep(600)"],
                                          environment=os.environ)

@@ -19,10 +19,10 @@ import av
 import pytest
 
 from tests.urls.documents_for_tests import CREDENTIAL, PERMANENT, TEMPORARY
-from video_assets.cli import url_streams
 from video_assets.cli.app import run
+from video_assets.cli.urls import streams as url_streams
 from video_assets.settings import get_settings
-from video_assets.urls.find import find
+from video_assets.urls.find.find import find
 
 SECRETS = ("AbC-_~aa%2Fbb", "hunter2hunter2")
 MAIN = [sys.executable, "-c", "from video_assets.cli import main; main()", "urls"]

@@ -23,7 +23,7 @@ from video_assets.emulator.jobs import Phase
 from video_assets.generations.control import cancel_generation, retry_generation
 from video_assets.generations.following import poll_due_jobs
 from video_assets.providers.base import ProviderError
-from video_assets.transfer.cargo import LinkGone, LinkUnavailable
+from video_assets.transfer.rescue.target import LinkGone, LinkUnavailable
 
 SHORT = timedelta(seconds=10)
 """A fifth of a second at the pace of these tests."""

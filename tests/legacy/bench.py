@@ -19,14 +19,14 @@ from sqlmodel import select
 from video_assets.catalog import Catalog, MediaState, open_catalog
 from video_assets.catalog.legacy import LedgerEntry, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.batches import plan_batches
-from video_assets.legacy.config import Source
-from video_assets.legacy.files import settle_findings
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.ledger import Images
-from video_assets.legacy.rewriting import Rewriter, RewriteReport
-from video_assets.legacy.tools import open_rows
-from video_assets.legacy.undo import Selection, Undoer, UndoReport
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.inventory.batches import plan_batches
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.rescue.files import settle_findings
+from video_assets.legacy.rescue.open import open_rows
+from video_assets.legacy.rewrite.ledger import Images
+from video_assets.legacy.rewrite.rewriter import Rewriter, RewriteReport
+from video_assets.legacy.rewrite.undo import Selection, Undoer, UndoReport
 from video_assets.settings import Settings
 from video_assets.storage import DurableStorage, open_storage
 
@@ -93,7 +93,7 @@ class Bench:
 
     def url_of(self, temporary: str) -> str:
         """The durable URL of the file behind a temporary one."""
-        from video_assets.legacy.scanning import file_id
+        from video_assets.legacy.search.rows import file_id
         from video_assets.urls import fingerprint
 
         with self.catalog.read() as session:

@@ -12,9 +12,9 @@ import signal
 import sys
 import threading
 
-from video_assets.legacy.config import Source
-from video_assets.legacy.processing import Mode, process_batch
-from video_assets.legacy.undo import Selection, undo_rewrites
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.process_batch import Mode, process_batch
+from video_assets.legacy.rewrite.undo import Selection, undo_rewrites
 from video_assets.services import open_services
 from video_assets.settings import Settings
 

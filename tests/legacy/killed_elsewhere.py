@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.legacy.making import cards
-from video_assets.legacy import batches, emit_sql, full_scan, merkle, processing, proof_files
-from video_assets.legacy.processing import Mode, process_batch
-from video_assets.legacy.proof import make_proof
-from video_assets.legacy.proof_files import write_proof
-from video_assets.legacy.signing import load_signing_key
+from video_assets.legacy import process_batch as processing
+from video_assets.legacy.inventory import batches
+from video_assets.legacy.process_batch import Mode, process_batch
+from video_assets.legacy.proof import full_scan, merkle
+from video_assets.legacy.proof import write as proof_files
+from video_assets.legacy.proof.prove import make_proof
+from video_assets.legacy.proof.signing import load_signing_key
+from video_assets.legacy.proof.write import write_proof
+from video_assets.legacy.rewrite import sql_script as emit_sql
 from video_assets.services import open_services
 from video_assets.settings import Settings
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from tests.legacy.making import cards, catalog_in
-from video_assets.legacy import inventory, lanes
+from video_assets.legacy.inventory import parallel as lanes
+from video_assets.legacy.inventory import take as inventory
 
 
 def main(home: str, url: str, moment: str, number: int) -> None:

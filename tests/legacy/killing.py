@@ -29,16 +29,16 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import configure_mappers
 
 from video_assets.catalog import CatalogHandle
-from video_assets.cli.legacy_running import run_source
-from video_assets.cli.legacy_undoing import redo_source, undo_source
-from video_assets.legacy.bring_your_own import bring_your_own
-from video_assets.legacy.config import Source
-from video_assets.legacy.processing import Mode
-from video_assets.legacy.undo import Selection
+from video_assets.cli.legacy.run import run_source
+from video_assets.cli.legacy.undo import redo_source, undo_source
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.import_files import bring_your_own
+from video_assets.legacy.process_batch import Mode
+from video_assets.legacy.rewrite.undo import Selection
 from video_assets.services import Services
 from video_assets.settings import Settings
 from video_assets.storage import open_storage
-from video_assets.transfer.download import Downloader, DownloadPolicy
+from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
 
 WRITES = ("INSERT", "UPDATE", "DELETE")
 _LASTING = {"os.rename": "rename", "os.remove": "remove", "os.link": "link"}

@@ -15,8 +15,8 @@ from sqlmodel import select
 
 from video_assets.catalog import Catalog, open_catalog
 from video_assets.catalog.legacy import LegacyFile, LegacyFinding
-from video_assets.legacy.config import Source
-from video_assets.legacy.reading_config import read_source
+from video_assets.legacy.config.load import read_source
+from video_assets.legacy.config.models import Source
 from video_assets.settings import Settings
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -25,11 +25,11 @@ from video_assets.catalog.legacy import (
     LegacyFinding,
 )
 from video_assets.emulator import Emulator
-from video_assets.legacy.batches import plan_batches
-from video_assets.legacy.config import Source
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.processing import BatchReport, Mode, process_batch
-from video_assets.transfer.sweep import unknown_objects
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.inventory.batches import plan_batches
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.process_batch import BatchReport, Mode, process_batch
+from video_assets.transfer.rescue.sweep import unknown_objects
 
 TABLE = {
     "name": "cards",

@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from video_assets.catalog import open_catalog
-from video_assets.legacy.config import Source
+from video_assets.legacy.config.models import Source
 from video_assets.services import Services, open_services
 from video_assets.settings import Settings
 

@@ -13,22 +13,22 @@ from sqlalchemy.pool import NullPool
 
 from tests.legacy.bench import KEY, Bench, signed
 from tests.legacy.test_emit_sql import run_sql
-from video_assets.legacy.batches import plan_batches
-from video_assets.legacy.config import Source
-from video_assets.legacy.connecting import connect
-from video_assets.legacy.discovery import discover
+from video_assets.legacy.config.load import parse_sources
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.discover.discover import discover
+from video_assets.legacy.discover.propose import propose
 from video_assets.legacy.errors import SourceReadOnly
-from video_assets.legacy.full_scan import scan_source
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.processing import BatchReport, Mode, process_batch
-from video_assets.legacy.proposing import propose
-from video_assets.legacy.reading import pages
-from video_assets.legacy.reading_config import parse_sources
-from video_assets.legacy.standing_guard import install_guard, installed_guards, plan_guard, remove_guard
-from video_assets.legacy.tables import look_at
+from video_assets.legacy.guard.triggers import install_guard, installed_guards, plan_guard, remove_guard
+from video_assets.legacy.inventory.batches import plan_batches
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.process_batch import BatchReport, Mode, process_batch
+from video_assets.legacy.proof.full_scan import scan_source
+from video_assets.legacy.source.connect import connect
+from video_assets.legacy.source.pages import pages
+from video_assets.legacy.source.table_shape import look_at
 from video_assets.services import Services
 from video_assets.settings import Settings
-from video_assets.transfer.download import Downloader, DownloadPolicy
+from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
 
 DATABASES = ["sqlite", "postgresql"]
 MakeBench = Callable[..., Bench]
@@ -314,7 +314,7 @@ def test_arrays_domains_partitions_and_odd_times_are_rewritten_and_come_back(
     assert bench.undo().rows == 3
     assert bench.sql(shown) == before
 
-    from video_assets.legacy.undo import redo
+    from video_assets.legacy.rewrite.undo import redo
 
     redo(bench.catalog, "old")
     emitted = work(bench, Mode.EMIT_SQL, sql_path=tmp_path / "change.sql").emitted
@@ -475,7 +475,7 @@ def test_text_of_any_encoding_and_keys_of_any_kind_come_back_byte_for_byte(
     assert bench.undo().rows == len(before)
     assert bench.sql(shown) == before
 
-    from video_assets.legacy.undo import redo
+    from video_assets.legacy.rewrite.undo import redo
 
     redo(bench.catalog, "old")
     emitted = work(bench, Mode.EMIT_SQL, sql_path=tmp_path / "change.sql").emitted

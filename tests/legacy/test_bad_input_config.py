@@ -10,12 +10,12 @@ from tests.cli.conftest import Command, command, environment  # noqa: F401  fixt
 from tests.legacy.making import run, signed
 from tests.legacy.test_source_config import GOOD
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.addresses import resolve_url
-from video_assets.legacy.connecting import open_database
-from video_assets.legacy.discovery import Discovery, Place, TableLook
+from video_assets.legacy.config.load import parse_sources
+from video_assets.legacy.config.urls import resolve_url
+from video_assets.legacy.discover.discover import Discovery, Place, TableLook
+from video_assets.legacy.discover.propose import propose
 from video_assets.legacy.errors import ConfigurationInvalid, SourceError
-from video_assets.legacy.proposing import propose
-from video_assets.legacy.reading_config import parse_sources
+from video_assets.legacy.source.connect import open_database
 
 SECRET = "hunter2-geheim"
 

@@ -13,8 +13,8 @@ from sqlalchemy.pool import NullPool
 from tests.legacy.making import catalog_in, database_url, findings, run, signed, source_of
 from video_assets.catalog import Catalog
 from video_assets.catalog.legacy import LegacySource
-from video_assets.legacy.config import Source
-from video_assets.legacy.inventory import READ_ALL_EVERY, take_inventory
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.inventory.take import READ_ALL_EVERY, take_inventory
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LIVES = NOW + timedelta(hours=5)
@@ -102,7 +102,7 @@ def test_a_day_without_a_time_is_read_again_until_it_is_over_whatever_the_clock_
     url: str, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, kind: str, hour: int
 ) -> None:
     now = NOW.replace(hour=hour, minute=30)
-    monkeypatch.setattr("video_assets.legacy.inventory.utc_now", lambda: now)
+    monkeypatch.setattr("video_assets.legacy.inventory.take.utc_now", lambda: now)
     source = make(url, kind, (1, f"{now:%Y-%m-%d}"), (2, "2099-01-01"))
     assert take_inventory(catalog, source).new_findings == 2
     add(url, 3, f"{now:%Y-%m-%d}")

@@ -13,9 +13,9 @@ from sqlmodel import select, update
 from tests.legacy.making import NOW, catalog_in, database_url, fill, findings, run, signed, source_of
 from video_assets.catalog import Catalog, MediaState
 from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFile, LegacyFinding
-from video_assets.legacy.batches import findings_of, next_batch, plan_batches
-from video_assets.legacy.config import Source
-from video_assets.legacy.inventory import take_inventory
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.inventory.batches import findings_of, next_batch, plan_batches
+from video_assets.legacy.inventory.take import take_inventory
 
 HOURS = timedelta(hours=1)
 

@@ -14,8 +14,8 @@ from tests.legacy.making import files, findings
 from video_assets.catalog import Catalog, open_catalog
 from video_assets.catalog.columns import storable
 from video_assets.catalog.legacy import LegacyFile, LegacyFinding
-from video_assets.legacy.recording import record
-from video_assets.legacy.scanning import Seen, SeenFile, SeenFinding
+from video_assets.legacy.inventory.record import record
+from video_assets.legacy.search.rows import Seen, SeenFile, SeenFinding
 from video_assets.settings import Settings
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

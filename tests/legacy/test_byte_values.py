@@ -11,8 +11,8 @@ import zlib
 import pytest
 
 from tests.legacy.bench import signed
-from video_assets.legacy import byte_values
-from video_assets.legacy.byte_values import Form, is_text, look_into
+from video_assets.legacy.search import byte_values
+from video_assets.legacy.search.byte_values import Form, is_text, look_into
 from video_assets.urls import find
 
 URL = signed("a.mp4")

@@ -16,14 +16,14 @@ from sqlmodel import select
 from tests.legacy.bench import Bench, signed
 from tests.legacy.test_byte_values import jsonb
 from video_assets.catalog.legacy import FindingState, LegacyFinding
-from video_assets.cli.proof import coverage_lines
-from video_assets.legacy import scan_plan
-from video_assets.legacy.full_scan import scan_source
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.merkle import Leaves, leaf_bytes, leaf_hash, root_of
-from video_assets.legacy.proof import OLD_FORMAT, make_proof, verify, verify_against
-from video_assets.legacy.proof_html import proof_html, verdict_sentence
-from video_assets.legacy.signing import load_signing_key, sign
+from video_assets.cli.legacy.proof import coverage_lines
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.proof import scan_plan
+from video_assets.legacy.proof.full_scan import scan_source
+from video_assets.legacy.proof.html import proof_html, verdict_sentence
+from video_assets.legacy.proof.merkle import Leaves, leaf_bytes, leaf_hash, root_of
+from video_assets.legacy.proof.prove import OLD_FORMAT, make_proof, verify, verify_against
+from video_assets.legacy.proof.signing import load_signing_key, sign
 
 MakeBench = Callable[..., Bench]
 VIDEOS = {"name": "videos", "columns": [{"name": "url"}]}

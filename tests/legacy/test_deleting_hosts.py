@@ -17,15 +17,15 @@ from tests.legacy.making import NOW, catalog_in, database_url, files, fill, find
 from tests.legacy.road import Road
 from video_assets.catalog import MediaState
 from video_assets.emulator import Emulator
-from video_assets.legacy import lanes
-from video_assets.legacy.config import Source
+from video_assets.legacy.config.load import load_sources, parse_sources
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.config.toml import source_toml
 from video_assets.legacy.errors import ConfigurationInvalid
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.proof import make_proof, verify, verify_against
-from video_assets.legacy.reading_config import load_sources, parse_sources
-from video_assets.legacy.report import Bucket, build_report
-from video_assets.legacy.standing_guard import install_guard, installed_guards, remove_guard
-from video_assets.legacy.writing_config import source_toml
+from video_assets.legacy.guard.triggers import install_guard, installed_guards, remove_guard
+from video_assets.legacy.inventory import parallel as lanes
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.proof.prove import make_proof, verify, verify_against
+from video_assets.legacy.report.at_risk import Bucket, build_report
 
 RULES = ["media.example.com/renders/ = 7d", "tmp.example.net"]
 GONE_SOON = "https://media.example.com/renders/1.mp4"

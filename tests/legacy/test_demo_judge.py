@@ -11,11 +11,11 @@ import pytest
 from video_assets.catalog import Catalog, open_catalog
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.models import MediaState
-from video_assets.cli.dagster_calls import DagsterUi
-from video_assets.cli.demo_road import Story
+from video_assets.cli.demo.dagster_ui import DagsterUi
+from video_assets.cli.demo.legacy_walk import Story
 from video_assets.cli.failures import CommandFailed
 from video_assets.demo.legacy_accounts import content_digests, take_account
-from video_assets.legacy.config import Column, Source, Table
+from video_assets.legacy.config.models import Column, Source, Table
 from video_assets.settings import Settings
 
 

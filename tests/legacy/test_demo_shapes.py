@@ -18,14 +18,14 @@ from sqlmodel import select
 from tests.world import media_server
 from video_assets.catalog.legacy import FindingState, LegacyFinding
 from video_assets.cli.app import run
-from video_assets.cli.stack import emulator_environment
+from video_assets.cli.dev.stack import emulator_environment
 from video_assets.demo.legacy_accounts import content_digests, take_account
 from video_assets.emulator import Emulator
-from video_assets.legacy.config import Source
-from video_assets.legacy.presets import PRESETS
-from video_assets.legacy.presets.examples import create_example
-from video_assets.legacy.reading_config import load_sources
-from video_assets.legacy.writing_config import source_toml
+from video_assets.legacy.config.load import load_sources
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.config.presets import PRESETS
+from video_assets.legacy.config.toml import source_toml
+from video_assets.legacy.examples.create import create_example
 from video_assets.services import open_services
 from video_assets.settings import Settings, get_settings
 

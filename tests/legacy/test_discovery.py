@@ -10,14 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from tests.legacy.making import DIALECTS, NOW, catalog_in, database_url, fill, make_cards, plain, run, signed
-from video_assets.legacy.discovery import Discovery, Place, discover
+from video_assets.legacy.config.load import parse_sources
+from video_assets.legacy.config.presets import PRESETS
+from video_assets.legacy.discover.discover import Discovery, Place, discover
+from video_assets.legacy.discover.propose import propose, propose_folder
 from video_assets.legacy.errors import ConfigurationInvalid, SourceUnavailable
-from video_assets.legacy.folders import discover_folder
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.presets import PRESETS
-from video_assets.legacy.presets.examples import create_example
-from video_assets.legacy.proposing import propose, propose_folder
-from video_assets.legacy.reading_config import parse_sources
+from video_assets.legacy.examples.create import create_example
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.search.folders import discover_folder
 
 
 @pytest.fixture(params=DIALECTS)

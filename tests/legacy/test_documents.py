@@ -13,11 +13,11 @@ import pytest
 
 from tests.legacy.road import Road
 from video_assets.emulator import Emulator
-from video_assets.legacy.config import Source
-from video_assets.legacy.documents import inside
+from video_assets.legacy.config.models import Source
 from video_assets.legacy.errors import SourceError
-from video_assets.legacy.processing import Mode
-from video_assets.legacy.undo import Selection, undo_rewrites
+from video_assets.legacy.process_batch import Mode
+from video_assets.legacy.rewrite.folder_documents import inside
+from video_assets.legacy.rewrite.undo import Selection, undo_rewrites
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from tests.legacy.bench import Bench, signed
-from video_assets.legacy.connecting import connect
-from video_assets.legacy.emit_sql import EmittedFiles, SqlFiles
-from video_assets.legacy.planning import Planner, load_work, rows_of
+from video_assets.legacy.rewrite.plan import Planner, load_work, rows_of
+from video_assets.legacy.rewrite.sql_script import EmittedFiles, SqlFiles
+from video_assets.legacy.source.connect import connect
 
 DATABASES = ["sqlite", "postgresql", "mysql"]
 TABLE = {

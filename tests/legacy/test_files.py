@@ -16,12 +16,12 @@ from tests.legacy.road import Road
 from video_assets.catalog import MediaState
 from video_assets.catalog.legacy import FindingState, LegacyFile
 from video_assets.emulator import Emulator
-from video_assets.legacy import files as files_module
-from video_assets.legacy.bring_your_own import bring_your_own
-from video_assets.legacy.processing import Mode, Progress, process_batch
+from video_assets.legacy.import_files import bring_your_own
+from video_assets.legacy.process_batch import Mode, Progress, process_batch
+from video_assets.legacy.rescue import files as files_module
 from video_assets.reasons import Reason
 from video_assets.services import Services
-from video_assets.transfer.politeness import HostGate
+from video_assets.transfer.download.host_throttle import HostGate
 
 
 @pytest.fixture

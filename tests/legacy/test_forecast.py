@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from video_assets.legacy.config import Rates
-from video_assets.legacy.forecast import FOREVER, Load, forecast, simulate
+from video_assets.legacy.config.models import Rates
+from video_assets.legacy.report.forecast import FOREVER, Load, forecast, simulate
 
 QUICK = Rates(connections=8, connections_per_host=8, megabytes_per_second=1e6, seconds_per_file=1.0)
 

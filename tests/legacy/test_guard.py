@@ -17,9 +17,9 @@ from sqlalchemy.pool import NullPool
 from tests.conftest import NewDatabase
 from tests.urls.test_classify_lookalikes import PERMANENT, PLACEHOLDERS
 from tests.urls.test_classify_schemes import CASES, JWT, SHA256
-from video_assets.legacy.config import Column, Except, Source, Table
-from video_assets.legacy.guard_signs import NOT_GUARDED, SIGNS, WITH_A_TOKEN
-from video_assets.legacy.standing_guard import (
+from video_assets.legacy.config.models import Column, Except, Source, Table
+from video_assets.legacy.guard.patterns import NOT_GUARDED, SIGNS, WITH_A_TOKEN
+from video_assets.legacy.guard.triggers import (
     GuardNotPossible,
     install_guard,
     installed_guards,

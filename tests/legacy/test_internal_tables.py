@@ -13,18 +13,18 @@ from sqlalchemy.pool import NullPool
 
 from tests.legacy.bench import Bench, signed
 from video_assets.catalog import open_catalog
-from video_assets.legacy.connecting import open_database
-from video_assets.legacy.discovery import discover
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.proof import make_proof
-from video_assets.legacy.proposing import propose
-from video_assets.legacy.reading_config import parse_sources
-from video_assets.legacy.relations import Relation, Role, relations_of
-from video_assets.legacy.report import build_report
-from video_assets.legacy.report_forms import left_alone_lines, report_document
-from video_assets.legacy.report_html import report_html
-from video_assets.legacy.signing import load_signing_key
-from video_assets.legacy.standing_guard import install_guard
+from video_assets.legacy.config.load import parse_sources
+from video_assets.legacy.discover.discover import discover
+from video_assets.legacy.discover.propose import propose
+from video_assets.legacy.guard.triggers import install_guard
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.proof.prove import make_proof
+from video_assets.legacy.proof.signing import load_signing_key
+from video_assets.legacy.report.at_risk import build_report
+from video_assets.legacy.report.formats import left_alone_lines, report_document
+from video_assets.legacy.report.html import report_html
+from video_assets.legacy.source.connect import open_database
+from video_assets.legacy.source.relations import Relation, Role, relations_of
 from video_assets.settings import Settings
 
 

@@ -32,11 +32,11 @@ from tests.legacy.making import (
 from video_assets.catalog import Catalog, MediaState
 from video_assets.catalog.audit import audit_persisted_urls
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding, LegacySource
-from video_assets.legacy.config import Reading
+from video_assets.legacy.config.models import Reading
 from video_assets.legacy.errors import SourceBusy, SourceUnavailable
-from video_assets.legacy.inventory import InventoryReport, InventoryRunning, take_inventory
-from video_assets.legacy.reading import Pace, Page
-from video_assets.legacy.scanning import Search, Seen
+from video_assets.legacy.inventory.take import InventoryReport, InventoryRunning, take_inventory
+from video_assets.legacy.search.rows import Search, Seen
+from video_assets.legacy.source.pages import Pace, Page
 
 
 @pytest.fixture(params=DIALECTS)
@@ -384,8 +384,8 @@ def test_a_file_that_is_no_database_is_said_so(catalog: Catalog, tmp_path: Path)
 
 
 def test_reading_cannot_write(url: str) -> None:
-    from video_assets.legacy.connecting import open_database
     from video_assets.legacy.errors import SourceReadOnly
+    from video_assets.legacy.source.connect import open_database
 
     make_cards(url, 5)
     with (

@@ -17,7 +17,7 @@ from tests.legacy.making import cards, catalog_in, database_url, files, findings
 from video_assets.catalog import Lease
 from video_assets.catalog.legacy import LegacySource
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.inventory import InventoryRunning, take_inventory
+from video_assets.legacy.inventory.take import InventoryRunning, take_inventory
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ import pytest
 
 from tests.legacy.road import Road
 from video_assets.emulator import Emulator
-from video_assets.legacy.rewriting import RewriteStep
-from video_assets.transfer.cargo import Step
+from video_assets.legacy.rewrite.rewriter import RewriteStep
+from video_assets.transfer.rescue.target import Step
 
 SECRETS = ("runway_api_key", "luma_api_key", "ledger_key")
 

@@ -29,13 +29,13 @@ from tests.media.making import clip
 from video_assets.catalog import Lease, MediaState
 from video_assets.catalog.legacy import LedgerConfirmation, LedgerEntry, LegacyBatch, LegacyFile, LegacyFinding
 from video_assets.catalog.models import utc_now
-from video_assets.legacy.batches import plan_batches
-from video_assets.legacy.config import Source
-from video_assets.legacy.files import settle_findings
-from video_assets.legacy.inventory import take_inventory
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.inventory.batches import plan_batches
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.rescue.files import settle_findings
 from video_assets.services import Services, open_services
 from video_assets.settings import Settings
-from video_assets.transfer.sweep import sweep_leftovers, unknown_objects
+from video_assets.transfer.rescue.sweep import sweep_leftovers, unknown_objects
 
 DATABASES = ("sqlite", "postgresql")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

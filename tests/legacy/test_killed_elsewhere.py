@@ -17,9 +17,9 @@ from tests.legacy.bench import Bench
 from tests.legacy.killed_elsewhere import SIZE
 from tests.legacy.making import cards, database_url, make_cards
 from video_assets.catalog.legacy import LegacyBatch
-from video_assets.legacy.batches import plan_batches
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.proof import verify
+from video_assets.legacy.inventory.batches import plan_batches
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.proof.prove import verify
 
 ROOT = Path(__file__).parents[2]
 FINDINGS = 34

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from video_assets.legacy.config import Column
-from video_assets.legacy.scanning import _guess, kind_of_name
+from video_assets.legacy.config.models import Column
+from video_assets.legacy.search.rows import _guess, kind_of_name
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import pytest
 from tests.legacy.making import DIALECTS, cards, catalog_in, database_url, files, findings, make_cards, run
 from video_assets.catalog import Catalog
 from video_assets.catalog.legacy import LegacySource
-from video_assets.legacy import lanes
 from video_assets.legacy.errors import SourceUnavailable
-from video_assets.legacy.inventory import TableReport, take_inventory
+from video_assets.legacy.inventory import parallel as lanes
+from video_assets.legacy.inventory.take import TableReport, take_inventory
 
 ROWS = 600
 

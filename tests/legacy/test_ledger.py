@@ -18,10 +18,10 @@ from video_assets.catalog.legacy import LedgerConfirmation, LedgerImage
 from video_assets.catalog.models import utc_now
 from video_assets.emulator import Emulator
 from video_assets.legacy.errors import SourceReadOnly
-from video_assets.legacy.ledger import LedgerKeyMissing, PenLost, PenTaken, take_pen
-from video_assets.legacy.processing import Mode, process_batch
-from video_assets.legacy.undo import Selection, redo, undo_rewrites
-from video_assets.transfer.sweep import sweep_leftovers
+from video_assets.legacy.process_batch import Mode, process_batch
+from video_assets.legacy.rewrite.ledger import LedgerKeyMissing, PenLost, PenTaken, take_pen
+from video_assets.legacy.rewrite.undo import Selection, redo, undo_rewrites
+from video_assets.transfer.rescue.sweep import sweep_leftovers
 
 CREATE = "CREATE TABLE cards (id INT PRIMARY KEY, provider TEXT, prompt TEXT, snapshot"
 VIDEOS = {"name": "videos", "columns": [{"name": "url"}]}

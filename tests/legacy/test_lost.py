@@ -32,19 +32,19 @@ from video_assets.catalog.legacy import LegacyFile, LegacyFinding
 from video_assets.catalog.lost_links import erase_lost_links
 from video_assets.catalog.models import utc_now
 from video_assets.cli.failures import ExitCode
-from video_assets.cli.legacy_run_report import RunReport, show_run
-from video_assets.cli.legacy_running import run_source
-from video_assets.legacy import processing
-from video_assets.legacy.batches import plan_batches
-from video_assets.legacy.full_scan import scan_source
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.lost import again_lost, give_up
-from video_assets.legacy.processing import Mode, process_batch
+from video_assets.cli.legacy.run import run_source
+from video_assets.cli.legacy.run_report import RunReport, show_run
+from video_assets.legacy import process_batch as processing
+from video_assets.legacy.inventory.batches import plan_batches
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.process_batch import Mode, process_batch
+from video_assets.legacy.proof.full_scan import scan_source
+from video_assets.legacy.rescue.lost import again_lost, give_up
 from video_assets.reasons import Reason
 from video_assets.services import Services
 from video_assets.storage.durable import StorageFailed
-from video_assets.transfer.download import Downloader
-from video_assets.transfer.politeness import HostGate
+from video_assets.transfer.download.downloader import Downloader
+from video_assets.transfer.download.host_throttle import HostGate
 
 
 @pytest.fixture

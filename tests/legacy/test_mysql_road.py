@@ -15,12 +15,12 @@ from tests.legacy.road import Road
 from video_assets.catalog import MediaState
 from video_assets.catalog.legacy import FindingState
 from video_assets.emulator import Emulator
-from video_assets.legacy.config import Source
-from video_assets.legacy.presets.tiny_video import tiny_video
-from video_assets.legacy.processing import Mode, process_batch
-from video_assets.legacy.proof import make_proof, verify
-from video_assets.legacy.signing import load_signing_key
-from video_assets.legacy.undo import Selection, redo, undo_rewrites
+from video_assets.legacy.config.models import Source
+from video_assets.legacy.config.presets.tiny_video import tiny_video
+from video_assets.legacy.process_batch import Mode, process_batch
+from video_assets.legacy.proof.prove import make_proof, verify
+from video_assets.legacy.proof.signing import load_signing_key
+from video_assets.legacy.rewrite.undo import Selection, redo, undo_rewrites
 
 TABLES = [
     {

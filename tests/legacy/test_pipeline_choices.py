@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from video_assets.pipeline.legacy_choices import (
+from video_assets.pipeline.legacy.run_planning import (
     AHEAD,
     CALM_PRIORITY,
     DYING_PRIORITY,

@@ -24,12 +24,12 @@ from video_assets.catalog.legacy import FindingState, LegacyBatch, LegacyFile, L
 from video_assets.catalog.models import utc_now
 from video_assets.definitions import build_defs
 from video_assets.emulator import Emulator
-from video_assets.legacy.presets import PRESETS
-from video_assets.legacy.presets.examples import create_example
-from video_assets.legacy.processing import BatchReport, Mode
-from video_assets.legacy.proof import verify
-from video_assets.pipeline import legacy_sensors
+from video_assets.legacy.config.presets import PRESETS
+from video_assets.legacy.examples.create import create_example
+from video_assets.legacy.process_batch import BatchReport, Mode
+from video_assets.legacy.proof.prove import verify
 from video_assets.pipeline.instance_storage import scan_instance
+from video_assets.pipeline.legacy import sensors as legacy_sensors
 from video_assets.pipeline.partitions import add_keys, legacy_batches, legacy_sources
 from video_assets.pipeline.run_tags import BATCH_TAG, PRIORITY_TAG, SOURCE_TAG
 
@@ -185,7 +185,7 @@ def test_a_backfill_names_the_batches_that_have_to_wait_and_materialises_the_oth
             report.findings["pending"], report.reasons["source_slow"] = 7, 2
         return report
 
-    monkeypatch.setattr("video_assets.pipeline.legacy.process_batch", process)
+    monkeypatch.setattr("video_assets.pipeline.legacy.assets.process_batch", process)
     result = defs.resolve_job_def("rescue_legacy_batch").execute_in_process(
         instance=instance,
         raise_on_error=False,
@@ -322,8 +322,8 @@ def test_partitions_that_were_deleted_come_back_and_never_exceed_their_bound(
     with world.services.catalog.write() as session:
         for number in range(1, 31):
             session.add(LegacyBatch(key=f"{NAME}:{number:06}", source=NAME, number=number))
-    monkeypatch.setattr("video_assets.pipeline.legacy_choices.keys_to_show.__kwdefaults__", {"most": 20})
-    monkeypatch.setattr("video_assets.pipeline.legacy_choices.keys_to_retire.__kwdefaults__", {"most": 20})
+    monkeypatch.setattr("video_assets.pipeline.legacy.run_planning.keys_to_show.__kwdefaults__", {"most": 20})
+    monkeypatch.setattr("video_assets.pipeline.legacy.run_planning.keys_to_retire.__kwdefaults__", {"most": 20})
     tick(world, instance)
     assert len(shown(instance)) == 20
     with world.services.catalog.write() as session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from video_assets.legacy.places import kept_pointer
+from video_assets.legacy.search.json_pointer import kept_pointer
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjQxMDI0NDQ4MDB9.c2lnbmF0dXJlLW9mLXRoZS1saW5r"
 

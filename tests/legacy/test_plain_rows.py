@@ -8,7 +8,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from video_assets.legacy.plain_rows import not_plain
+from video_assets.legacy.search.prefilter import not_plain
 from video_assets.urls import find
 
 PLAIN = '{"n": %d, "url": "https://cdn.example.com/videos/%d/clip.mp4?v=%d", "type": "video/mp4"}'

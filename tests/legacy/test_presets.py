@@ -14,15 +14,15 @@ import pytest
 from tests.legacy.making import catalog_in, database_url, files, findings
 from video_assets.catalog.legacy import FindingState
 from video_assets.emulator import Emulator
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.presets import PRESETS
-from video_assets.legacy.presets.examples import ExampleExists, create_example
-from video_assets.legacy.reading_config import parse_sources
-from video_assets.legacy.sizing import measure
-from video_assets.legacy.writing_config import source_toml
+from video_assets.legacy.config.load import parse_sources
+from video_assets.legacy.config.presets import PRESETS
+from video_assets.legacy.config.toml import source_toml
+from video_assets.legacy.examples.create import ExampleExists, create_example
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.report.sizes import measure
 from video_assets.media.probe import probe
-from video_assets.transfer.download import Downloader, DownloadPolicy
-from video_assets.transfer.politeness import HostGate
+from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
+from video_assets.transfer.download.host_throttle import HostGate
 from video_assets.urls import classify
 
 MOMENT = datetime(2026, 11, 21, tzinfo=UTC)

@@ -25,14 +25,27 @@ from tests.urls.test_classify_schemes import JWT, SHA256
 from video_assets.catalog import Catalog, open_catalog
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.catalog.models import MediaState
-from video_assets.legacy import full_scan, merkle
-from video_assets.legacy.config import Column, Except, Source, Table
-from video_assets.legacy.full_scan import scan_source
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.merkle import Inclusion, Leaves
-from video_assets.legacy.other_stores import scan_database, scan_sqlite_files
-from video_assets.legacy.proof import ProofInvalid, RowNotProven, make_proof, prove_row, verify, verify_against
-from video_assets.legacy.signing import KEY_FILE, SigningKeyUnusable, key_fingerprint, load_signing_key, signer_of
+from video_assets.legacy.config.models import Column, Except, Source, Table
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.proof import full_scan, merkle
+from video_assets.legacy.proof.full_scan import scan_source
+from video_assets.legacy.proof.merkle import Inclusion, Leaves
+from video_assets.legacy.proof.prove import (
+    ProofInvalid,
+    RowNotProven,
+    make_proof,
+    prove_row,
+    verify,
+    verify_against,
+)
+from video_assets.legacy.proof.signing import (
+    KEY_FILE,
+    SigningKeyUnusable,
+    key_fingerprint,
+    load_signing_key,
+    signer_of,
+)
+from video_assets.legacy.proof.store_scan import scan_database, scan_sqlite_files
 from video_assets.settings import Settings
 
 
@@ -274,7 +287,7 @@ def test_a_proof_verifies_and_every_change_of_it_shows(catalog: Catalog, source:
 def test_a_proof_that_is_signed_again_by_somebody_else_has_another_signer(
     catalog: Catalog, source: Source, tmp_path: Path
 ) -> None:
-    from video_assets.legacy.signing import sign
+    from video_assets.legacy.proof.signing import sign
 
     document = proof(catalog, source, tmp_path / "home")
     forged = sign(

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.legacy.proof_files import sweep_drafts, write_document, write_proof
+from video_assets.legacy.proof.write import sweep_drafts, write_document, write_proof
 
 DIES_WHILE_IT_WRITES = """
 import os, signal, sys
 from video_assets.cli.app import run
-from video_assets.legacy import proof_files
+from video_assets.legacy.proof import write as proof_files
 write = proof_files.write_document
 def write_document(path, document):
     os.fsync = lambda handle: (os.ftruncate(handle, 100), os.kill(os.getpid(), signal.SIGKILL))

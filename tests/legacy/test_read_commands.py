@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from video_assets.legacy.reading_config import load_sources
+from video_assets.legacy.config.load import load_sources
 
 PROGRAM = "import sys; from video_assets.cli import main; sys.exit(main())"
 

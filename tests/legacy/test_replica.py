@@ -19,8 +19,8 @@ from sqlalchemy.pool import NullPool
 
 from tests.legacy.bench import Bench, signed
 from video_assets.catalog.legacy import FindingState
-from video_assets.legacy.connecting import connect, open_database
-from video_assets.legacy.inventory import take_inventory
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.source.connect import connect, open_database
 
 CARDS = {"name": "cards", "columns": [{"name": "doc", "type": "json"}, {"name": "url"}]}
 

@@ -17,15 +17,15 @@ from video_assets.catalog import Catalog, MediaState
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
 from video_assets.cli.output import to_json
 from video_assets.emulator import Emulator
-from video_assets.legacy.config import Rates, Source
-from video_assets.legacy.inventory import take_inventory
-from video_assets.legacy.presets import PRESETS
-from video_assets.legacy.presets.examples import create_example
-from video_assets.legacy.report import Bucket, build_report, storage_cost
-from video_assets.legacy.report_forms import advice_sentences, report_csv, report_document
-from video_assets.legacy.report_html import report_html
-from video_assets.transfer.download import Downloader, DownloadPolicy
-from video_assets.transfer.politeness import HostGate
+from video_assets.legacy.config.models import Rates, Source
+from video_assets.legacy.config.presets import PRESETS
+from video_assets.legacy.examples.create import create_example
+from video_assets.legacy.inventory.take import take_inventory
+from video_assets.legacy.report.at_risk import Bucket, build_report, storage_cost
+from video_assets.legacy.report.formats import advice_sentences, report_csv, report_document
+from video_assets.legacy.report.html import report_html
+from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
+from video_assets.transfer.download.host_throttle import HostGate
 
 LIVES = {
     "dead": timedelta(days=-3),
@@ -160,7 +160,7 @@ def test_host_names_from_a_database_cannot_become_markup_or_a_formula(
     fill(url, "t", [{"id": 1, "url": "https://x.example.com/a.mp4"}])
     source = source_of(url, {"name": "t", "column": [{"name": "url"}]})
     report = build_report(catalog, source, now=NOW)
-    from video_assets.legacy.report import HostRisk
+    from video_assets.legacy.report.at_risk import HostRisk
 
     report.hosts = [HostRisk("=<b>evil</b>", files=1)]
     assert "<b>evil" not in report_html(report)

@@ -23,7 +23,7 @@ from video_assets.catalog.models import (
     Output,
     ProviderJob,
 )
-from video_assets.legacy.scanning import file_id
+from video_assets.legacy.search.rows import file_id
 from video_assets.settings import Settings
 from video_assets.urls import fingerprint, redact
 from video_assets.web.resolve import asked_for

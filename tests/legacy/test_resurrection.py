@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from tests.legacy.bench import signed
-from video_assets.legacy.resurrection import Wanted, fresh_link
+from video_assets.legacy.rescue.refresh import Wanted, fresh_link
 from video_assets.providers import UnknownProvider
 from video_assets.providers.base import (
     JobSnapshot,
@@ -18,7 +18,7 @@ from video_assets.providers.base import (
     Provider,
     TaskUnknown,
 )
-from video_assets.transfer.cargo import LinkGone, LinkUnavailable
+from video_assets.transfer.rescue.target import LinkGone, LinkUnavailable
 from video_assets.urls import fingerprint
 
 

@@ -15,14 +15,14 @@ from sqlalchemy.pool import NullPool
 
 from tests.legacy.bench import KEY, Bench, signed
 from video_assets.catalog.legacy import FindingState, LegacyFile
-from video_assets.legacy.connecting import connect
-from video_assets.legacy.ledger import Images, LedgerKeyMissing
-from video_assets.legacy.processing import Mode, process_batch
-from video_assets.legacy.rewriting import RewriteStep, Trouble
-from video_assets.legacy.undo import Selection, undo_rewrites
+from video_assets.legacy.process_batch import Mode, process_batch
+from video_assets.legacy.rewrite.ledger import Images, LedgerKeyMissing
+from video_assets.legacy.rewrite.rewriter import RewriteStep, Trouble
+from video_assets.legacy.rewrite.undo import Selection, undo_rewrites
+from video_assets.legacy.source.connect import connect
 from video_assets.services import Services
 from video_assets.settings import Settings
-from video_assets.transfer.download import Downloader, DownloadPolicy
+from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
 
 MakeBench = Callable[..., Bench]
 DATABASES = ["sqlite", "postgresql", "mysql"]

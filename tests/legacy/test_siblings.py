@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_assets.legacy.siblings import Sibling, set_siblings
+from video_assets.legacy.rewrite.json_siblings import Sibling, set_siblings
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
     ["url", "a/b", "m~n", "0", ""]

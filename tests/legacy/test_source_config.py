@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.legacy.addresses import resolve_url
+from video_assets.legacy.config.load import choose, load_sources, parse_sources
+from video_assets.legacy.config.urls import resolve_url
 from video_assets.legacy.errors import ConfigurationInvalid
-from video_assets.legacy.reading_config import choose, load_sources, parse_sources
 
 GOOD = """
 [[source]]

@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from tests.legacy.bench import Bench, signed
-from video_assets.legacy.keys import encode_key
-from video_assets.legacy.ledger import LedgerKeyWrong, expire_images
-from video_assets.legacy.undo import Refusal, Selection, redo
+from video_assets.legacy.rewrite.ledger import LedgerKeyWrong, expire_images
+from video_assets.legacy.rewrite.undo import Refusal, Selection, redo
+from video_assets.legacy.source.row_key import encode_key
 
 CARDS = {"name": "cards", "columns": [{"name": "snapshot", "type": "json"}]}
 URLS = [signed("a.mp4"), signed("b.mp4"), signed("c%20d.mp4", signature="cd" * 32), "https://x.org/d.mp4"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.catalog import Generation, Output
-from video_assets.pipeline import choices
+from video_assets.pipeline.live import run_planning as choices
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 

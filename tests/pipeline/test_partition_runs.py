@@ -14,8 +14,8 @@ from tests.world import World
 from video_assets.catalog import Generation, GenerationStatus
 from video_assets.catalog.models import utc_now
 from video_assets.emulator import Emulator
+from video_assets.pipeline.live.upkeep import retire
 from video_assets.pipeline.partitions import add_keys, generation_requests
-from video_assets.pipeline.upkeep import retire
 
 HOSTED = dg.AssetKey("hosted_video")
 

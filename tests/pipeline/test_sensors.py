@@ -12,7 +12,7 @@ from tests.world import World
 from video_assets.catalog import GenerationStatus, Output, ProviderJob
 from video_assets.catalog.models import utc_now
 from video_assets.emulator import Emulator
-from video_assets.pipeline import sensors
+from video_assets.pipeline.live import sensors
 from video_assets.pipeline.partitions import generation_requests
 
 

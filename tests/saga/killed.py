@@ -15,7 +15,7 @@ import dagster as dg
 from video_assets.definitions import build_defs
 from video_assets.services import Services, open_services
 from video_assets.settings import Settings
-from video_assets.transfer.rescue import Step
+from video_assets.transfer.rescue.outputs import Step
 
 
 def main() -> int:

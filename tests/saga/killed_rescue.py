@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from video_assets.services import open_services
 from video_assets.settings import Settings
-from video_assets.transfer.rescue import Step
+from video_assets.transfer.rescue.outputs import Step
 
 
 def main() -> None:

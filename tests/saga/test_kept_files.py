@@ -25,14 +25,14 @@ from tests.storage.servers import KEY_ID, SECRET, rclone_server
 from tests.world import World
 from video_assets.catalog import GenerationStatus, MediaState, kept
 from video_assets.catalog.models import utc_now
-from video_assets.cli.checkup import check_kept_files
+from video_assets.cli.doctor.installation import check_kept_files
 from video_assets.emulator import Emulator
-from video_assets.legacy.processing import Mode, process_batch
+from video_assets.legacy.process_batch import Mode, process_batch
 from video_assets.reasons import Reason
 from video_assets.services import open_services
 from video_assets.storage import s3_upload
-from video_assets.transfer.rescue import Step
-from video_assets.transfer.sweep import sweep_leftovers
+from video_assets.transfer.rescue.outputs import Step
+from video_assets.transfer.rescue.sweep import sweep_leftovers
 
 
 @dataclass

@@ -16,7 +16,7 @@ from tests.world import World, media_server
 from video_assets.catalog import GenerationStatus
 from video_assets.emulator import Emulator
 from video_assets.pipeline.partitions import add_keys
-from video_assets.transfer.rescue import Step
+from video_assets.transfer.rescue.outputs import Step
 
 
 def run(world: World, generation_id: str, step: str, folder: Path) -> int:

@@ -20,7 +20,7 @@ from video_assets.generations.control import NotPossible, give_up_outputs, retry
 from video_assets.reasons import Reason
 from video_assets.services import Services
 from video_assets.storage.durable import StorageFailed, StoredObject
-from video_assets.transfer.rescue import Step
+from video_assets.transfer.rescue.outputs import Step
 
 
 def with_parts(world: World, **parts: Any) -> World:

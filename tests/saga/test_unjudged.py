@@ -13,7 +13,7 @@ from tests.transfer.scripted import script
 from tests.world import World
 from video_assets.catalog import GenerationStatus, MediaState, Output
 from video_assets.emulator import Emulator
-from video_assets.transfer.previews import make_previews
+from video_assets.transfer.rescue.previews import make_previews
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program to make files")
 

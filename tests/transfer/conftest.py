@@ -10,9 +10,9 @@ from pathlib import Path
 import av
 import pytest
 
-from video_assets.emulator.faults import FaultServer
-from video_assets.transfer.download import Downloader, DownloadPolicy
-from video_assets.transfer.politeness import HostGate
+from video_assets.emulator.faults.server import FaultServer
+from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
+from video_assets.transfer.download.host_throttle import HostGate
 
 
 @pytest.fixture(scope="session")

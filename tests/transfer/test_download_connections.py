@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.transfer.scripted import script
-from video_assets.emulator.faults import FaultServer
+from video_assets.emulator.faults.server import FaultServer
 from video_assets.reasons import Reason
-from video_assets.transfer.download import Downloader, DownloadFailed, DownloadPolicy
+from video_assets.transfer.download.downloader import Downloader, DownloadFailed, DownloadPolicy
+from video_assets.transfer.download.host_throttle import HostGate
 from video_assets.transfer.failures import Fault
-from video_assets.transfer.politeness import HostGate
 
 
 def _downloader(

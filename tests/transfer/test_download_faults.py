@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from video_assets.emulator.faults import FAULTS, FaultServer
+from video_assets.emulator.faults.server import FAULTS, FaultServer
 from video_assets.reasons import Reason
-from video_assets.transfer.download import Downloader, DownloadFailed
+from video_assets.transfer.download.downloader import Downloader, DownloadFailed
 from video_assets.transfer.failures import FAULT_RULES, Fault
 
 SECRET = "sw0rdf1sh-not-for-logs"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.transfer.scripted import Script, script
-from video_assets.transfer.download import Downloader, DownloadFailed, DownloadPolicy
+from video_assets.transfer.download.downloader import Downloader, DownloadFailed, DownloadPolicy
+from video_assets.transfer.download.host_throttle import HostGate
 from video_assets.transfer.failures import Fault
-from video_assets.transfer.politeness import HostGate
 
 
 def box(name: bytes, content: bytes = b"") -> bytes:

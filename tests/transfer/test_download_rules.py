@@ -15,20 +15,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from video_assets.emulator.faults import FaultServer
-from video_assets.emulator.refusals import REFUSALS
-from video_assets.emulator.wrong_bodies import digest_header
+from video_assets.emulator.faults.refusals import REFUSALS
+from video_assets.emulator.faults.server import FaultServer
+from video_assets.emulator.faults.wrong_bodies import digest_header
 from video_assets.reasons import Reason
 from video_assets.settings import Settings
-from video_assets.transfer.answers import judge, read_error, retry_after
-from video_assets.transfer.decoding import Decoder, decoder_for
-from video_assets.transfer.digests import hasher_for, offered_digests
-from video_assets.transfer.download import Downloader, DownloadFailed, DownloadPolicy
+from video_assets.transfer.download.digests import hasher_for, offered_digests
+from video_assets.transfer.download.downloader import Downloader, DownloadFailed, DownloadPolicy
+from video_assets.transfer.download.error_responses import judge, read_error, retry_after
+from video_assets.transfer.download.host_throttle import HostGate
 from video_assets.transfer.failures import Fault
-from video_assets.transfer.guard import verdict
-from video_assets.transfer.politeness import HostGate
-from video_assets.transfer.redirects import is_login, next_url
-from video_assets.transfer.resume import Bookmark, content_range
+from video_assets.transfer.http.content_encoding import Decoder, decoder_for
+from video_assets.transfer.http.redirects import is_login, next_url
+from video_assets.transfer.http.resume import Bookmark, content_range
+from video_assets.transfer.ssrf.guard import verdict
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 Make = Callable[..., Downloader]

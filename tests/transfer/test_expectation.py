@@ -14,10 +14,10 @@ from video_assets.providers import reading
 from video_assets.providers.base import OutputKind
 from video_assets.reasons import Reason
 from video_assets.storage.content_types import content_type_of
-from video_assets.transfer.download import Download, Downloader, DownloadFailed, DownloadPolicy
-from video_assets.transfer.expectation import reads_like_refusal
+from video_assets.transfer.download.downloader import Download, Downloader, DownloadFailed, DownloadPolicy
+from video_assets.transfer.download.expectation import reads_like_refusal
+from video_assets.transfer.download.host_throttle import HostGate
 from video_assets.transfer.failures import Fault
-from video_assets.transfer.politeness import HostGate
 
 SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1"/></svg>'
 ASS = b"[Script Info]\nTitle: x\n[Events]\nDialogue: 0,0:00:00.00,0:00:01.00,Default,,0,0,0,,Hello\n"

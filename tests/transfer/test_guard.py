@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from video_assets.transfer.guard import Verdict, system_resolve, verdict
+from video_assets.transfer.ssrf.guard import Verdict, system_resolve, verdict
 
 PUBLIC = ["93.184.216.34", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
 

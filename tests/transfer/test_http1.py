@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.transfer.failures import DownloadFailed, Fault
-from video_assets.transfer.http1 import Chunks, Head, read_head
+from video_assets.transfer.http.http1 import Chunks, Head, read_head
 
 
 def reader(data: bytes) -> io.BufferedReader:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_assets.reasons import RETRY_POLICIES, Reason, Side
-from video_assets.transfer.retrying import GRACE, LEAST_PAUSE, next_attempt
+from video_assets.transfer.rescue.retrying import GRACE, LEAST_PAUSE, next_attempt
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 PATIENCE = timedelta(days=7)

@@ -14,7 +14,7 @@ from video_assets.urls import classify, fingerprint, redact
 from video_assets.urls.schemes import SCHEMES
 from video_assets.urls.schemes.credentials import EXPIRY_NAMES, SIGNATURE_NAMES
 from video_assets.urls.schemes.secret_names import API_KEY_NAMES
-from video_assets.urls.tokens import MARKER
+from video_assets.urls.syntax.tokens import MARKER
 
 NAMES = sorted(
     {name for scheme in SCHEMES for name in (*scheme.needs, *scheme.any_of) if "*" not in name}

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from video_assets.urls import Kind, classify, fingerprint, redact
-from video_assets.urls.spellings import Layer, read_spelling
+from video_assets.urls.syntax.escapes import Layer, read_spelling
 
 SIGNATURE = "a3f9c1d27b6e4850a3f9c1d27b6e4850a3f9c1d27b6e4850a3f9c1d27b6e4850"
 URL = (

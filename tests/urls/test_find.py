@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.urls.documents_for_tests import CREDENTIAL, PERMANENT, TEMPORARY, php_dump
-from video_assets.urls.classification import Kind
-from video_assets.urls.find import Finding, find, may_contain
+from video_assets.urls.classify.classification import Kind
+from video_assets.urls.find.find import Finding, find, may_contain
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjQxMDI0NDQ4MDB9.c2lnbmF0dXJl"
 UNICODE_ESCAPED = "".join(f"\\u{ord(character):04x}" for character in TEMPORARY)

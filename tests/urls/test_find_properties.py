@@ -17,8 +17,8 @@ from tests.urls.documents_for_tests import (
     php_dump,
     php_load,
 )
-from video_assets.urls.find import find, may_contain
-from video_assets.urls.replace import replace, rewrite, undo
+from video_assets.urls.find.find import find, may_contain
+from video_assets.urls.find.replace import replace, rewrite, undo
 
 QUICK = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 

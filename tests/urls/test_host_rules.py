@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from video_assets.legacy.plain_rows import not_plain
+from video_assets.legacy.search.prefilter import not_plain
 from video_assets.urls import HostRules, InvalidHostRule, Kind, classify, find, host_rules, replace
 
 RULES = host_rules(("media.example.com/renders/ = 7d", "tmp.example.net", "cdn.example.org/*/out/ = 36h"))

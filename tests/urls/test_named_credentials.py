@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from video_assets.urls import Kind, classify, find, redact
 from video_assets.urls.schemes.secret_names import LIKELY_NAMES, SECRET_NAMES, may_name_a_secret
-from video_assets.urls.tokens import is_short_key
+from video_assets.urls.syntax.tokens import is_short_key
 
 HEX = "0f3c9a7be1d2456789ab0c1d2e3f4a5b"
 KEY = "Ab3dE9xQ2zLmN0pRsTuVwXyZ12"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from video_assets.urls import redact
-from video_assets.urls.tokens import MARKER
+from video_assets.urls.syntax.tokens import MARKER
 
 SIG = "9f3b1c7e5a2d4860b1c3e5f7092a4b6c8d0e1f2a3b4c5d6e7f8091a2b3c4d5e6"
 JWT = (
@@ -158,7 +158,7 @@ HARMLESS = [
     "tokens: 1234, max_tokens=4096, token_type=bearer",
     "next_page_token=CAUQAA0123456789abcdefXYZ",
     "X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20270115%2Feu-central-1%2Fs3%2Faws4_request",
-    'File "/app/video_assets/urls/redaction.py", line 12, in redact',
+    'File "/app/video_assets/urls/redact/redact.py", line 12, in redact',
     "2026-11-21 02:17:15,123 INFO video_assets.transfer: 12.3 MB/s",
     "SELECT * FROM media WHERE url LIKE '%Signature=%'",
     "Basic information about the Bearer of bad news",

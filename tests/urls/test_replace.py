@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tests.urls.documents_for_tests import CREDENTIAL, PERMANENT, TEMPORARY, php_dump, php_load
-from video_assets.urls.find import find
-from video_assets.urls.replace import replace, rewrite, undo
+from video_assets.urls.find.find import find
+from video_assets.urls.find.replace import replace, rewrite, undo
 
 NEW = "https://cdn.example.net/v/1.mp4?a=1&b=2"
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from video_assets.urls import Finding, classify, find, schemes
-from video_assets.urls.find import _find_in_text
-from video_assets.urls.second_look import is_plain, look
+from video_assets.urls.documents.prefilter import is_plain, look
+from video_assets.urls.find.find import _find_in_text
 
 NAMES = sorted({name.strip("*-") or "x" for each in schemes.SCHEMES for name in (*each.needs, *each.any_of)})
 HOSTS = [

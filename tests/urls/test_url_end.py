@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.urls.test_classify_schemes import CASES, Case
 from video_assets.urls import classify
 from video_assets.urls.documents.url_end import complete_end
-from video_assets.urls.find import find
-from video_assets.urls.replace import rewrite, undo
+from video_assets.urls.find.find import find
+from video_assets.urls.find.replace import rewrite, undo
 
 NEW = "https://media.example.com/v/1.mp4"
 S3 = (

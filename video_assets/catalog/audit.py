@@ -30,7 +30,7 @@ from video_assets.catalog import legacy  # noqa: F401  (its tables are scanned t
 from video_assets.catalog.columns import EncryptedText
 from video_assets.catalog.models import Generation, Lease, MediaState
 from video_assets.urls import NO_RULES, HostRules, find, redact
-from video_assets.urls.tokens import find_jwts
+from video_assets.urls.syntax.tokens import find_jwts
 
 ROWS_AT_ONCE = 100
 

@@ -12,28 +12,26 @@ from typing import Annotated
 import typer
 
 from video_assets import __version__, urls
-from video_assets.cli import (
-    acting,
-    config,
-    demo,
-    demo_legacy,
-    dev,
-    doctor,
-    legacy_giving_up,
-    legacy_guarding,
-    legacy_running,
-    legacy_undoing,
-    looking,
-    proof,
-    serving,
-    submitting,
-)
-from video_assets.cli import legacy as legacy_commands
 from video_assets.cli import storage as storage_commands
-from video_assets.cli import urls as url_commands
+from video_assets.cli.config import command as config
+from video_assets.cli.demo import command as demo
+from video_assets.cli.demo import legacy as demo_legacy
+from video_assets.cli.dev import command as dev
+from video_assets.cli.dev import serve as serving
+from video_assets.cli.dev.dev_file import join_running_dev
+from video_assets.cli.doctor import command as doctor
 from video_assets.cli.failures import ExitCode, explain
-from video_assets.cli.joining import join_running_dev
+from video_assets.cli.generations import inspect as looking
+from video_assets.cli.generations import manage as acting
+from video_assets.cli.generations import submit as submitting
+from video_assets.cli.legacy import command as legacy_commands
+from video_assets.cli.legacy import give_up as legacy_giving_up
+from video_assets.cli.legacy import guard as legacy_guarding
+from video_assets.cli.legacy import proof
+from video_assets.cli.legacy import run as legacy_running
+from video_assets.cli.legacy import undo as legacy_undoing
 from video_assets.cli.output import complain
+from video_assets.cli.urls import command as url_commands
 
 app = typer.Typer(
     name="video-assets",

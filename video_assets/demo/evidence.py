@@ -29,7 +29,7 @@ from video_assets.catalog import (
 from video_assets.demo.scenes import Scene
 from video_assets.emulator import Emulator
 from video_assets.media.probe import NotPlayable, probe
-from video_assets.transfer.verification import Verifier
+from video_assets.transfer.rescue.checks import Verifier
 
 DEAD = frozenset({401, 403, 404, 410})
 TIMEOUT = 20.0

@@ -15,7 +15,7 @@ from sqlmodel import col, func, select
 
 from video_assets.catalog import Catalog, MediaState
 from video_assets.catalog.legacy import FindingState, LegacyFile, LegacyFinding
-from video_assets.legacy.config import Source
+from video_assets.legacy.config.models import Source
 
 _ID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
 """Left out of a message, so that alike losses are counted together."""

@@ -14,8 +14,8 @@ from typing import Any, Self
 from video_assets.emulator.control import Control
 from video_assets.emulator.jobs import Job, JobBoard, Phase
 from video_assets.emulator.links import Link, LinkOffice
-from video_assets.emulator.luma import Luma
-from video_assets.emulator.runway import Runway
+from video_assets.emulator.providers.luma import Luma
+from video_assets.emulator.providers.runway import Runway
 from video_assets.emulator.server import EmulatorServer
 from video_assets.emulator.serving import MediaHost
 from video_assets.emulator.videos import VideoShelf

@@ -10,7 +10,7 @@ from video_assets.generations import unknown
 from video_assets.generations.following import record_outputs
 from video_assets.providers.base import Provider, ProviderError, TaskUnknown
 from video_assets.settings import Settings
-from video_assets.transfer.rescue import LinkGone, LinkUnavailable
+from video_assets.transfer.rescue.outputs import LinkGone, LinkUnavailable
 
 GetProvider = Callable[[str], Provider]
 

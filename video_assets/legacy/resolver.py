@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from video_assets.catalog.legacy import LegacyFile, LegacySource
 from video_assets.catalog.models import MediaFile, MediaState, Output
-from video_assets.legacy.scanning import file_id
+from video_assets.legacy.search.rows import file_id
 from video_assets.urls import fingerprint
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from video_assets.legacy.other_stores import StoreScan, scan_database, scan_sqlite_files
+from video_assets.legacy.proof.store_scan import StoreScan, scan_database, scan_sqlite_files
 
 
 def scan_instance(instance: dg.DagsterInstance) -> StoreScan:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 
-from video_assets.urls.parts import Parts
 from video_assets.urls.schemes.model import Scheme
+from video_assets.urls.syntax.parts import Parts
 
 SCHEME = "deleting_host"
 """What URLs of such hosts are classified as."""

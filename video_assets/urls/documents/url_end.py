@@ -14,10 +14,10 @@ from typing import Final
 from urllib.parse import unquote
 
 from video_assets.urls import schemes
-from video_assets.urls.analysis import Analysis, Verdict, analyse, recent_analysis
-from video_assets.urls.classification import Kind
-from video_assets.urls.parts import Span
-from video_assets.urls.tokens import decode_base64, read_json_object
+from video_assets.urls.classify.analyse import Analysis, Verdict, analyse, recent_analysis
+from video_assets.urls.classify.classification import Kind
+from video_assets.urls.syntax.parts import Span
+from video_assets.urls.syntax.tokens import decode_base64, read_json_object
 
 _MOST_ENDS: Final = 12
 """Ends that are tried for one URL."""

@@ -9,14 +9,14 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from video_assets.urls.classification import Kind
-from video_assets.urls.parts import Parts, Span
-from video_assets.urls.placeholders import has_placeholder
+from video_assets.urls.classify.classification import Kind
 from video_assets.urls.schemes.credentials import CREDENTIALS
 from video_assets.urls.schemes.model import Scheme
 from video_assets.urls.schemes.retention import RETENTION
 from video_assets.urls.schemes.secret_names import may_name_a_secret
 from video_assets.urls.schemes.signed import SIGNED
+from video_assets.urls.syntax.parts import Parts, Span
+from video_assets.urls.syntax.placeholders import has_placeholder
 
 SCHEMES: tuple[Scheme, ...] = SIGNED + CREDENTIALS
 

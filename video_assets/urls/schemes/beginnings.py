@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from video_assets.urls import moments
-from video_assets.urls.parts import Param, Parts
 from video_assets.urls.schemes.model import EPOCH_VALUE, Test, read_time
-from video_assets.urls.tokens import begun_jwt, is_signature
+from video_assets.urls.syntax import times as moments
+from video_assets.urls.syntax.parts import Param, Parts
+from video_assets.urls.syntax.tokens import begun_jwt, is_signature
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/\-_~ ]*")
 _HEX = re.compile(r"[0-9a-fA-F]*")

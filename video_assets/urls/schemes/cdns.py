@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from video_assets.urls import moments
-from video_assets.urls.classification import Kind
-from video_assets.urls.parts import Parts
+from video_assets.urls.classify.classification import Kind
 from video_assets.urls.schemes.beginnings import drawn, short_epoch, short_hex, timed
 from video_assets.urls.schemes.model import (
     EPOCH_VALUE,
@@ -31,7 +29,9 @@ from video_assets.urls.schemes.model import (
     timely,
     with_any,
 )
-from video_assets.urls.tokens import decode_base64, is_signature
+from video_assets.urls.syntax import times as moments
+from video_assets.urls.syntax.parts import Parts
+from video_assets.urls.syntax.tokens import decode_base64, is_signature
 
 # The fields stand in any order, so the first may be the MAC: then another must follow it.
 _AKAMAI = re.compile(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 
-from video_assets.urls import moments
-from video_assets.urls.classification import Bound
-from video_assets.urls.parts import Parts, Span
+from video_assets.urls.classify.classification import Bound
 from video_assets.urls.schemes.beginnings import drawn, last_is, short_base64, short_epoch, short_hex, timed
 from video_assets.urls.schemes.model import (
     EPOCH_VALUE,
@@ -32,7 +30,9 @@ from video_assets.urls.schemes.model import (
     timely,
     values_of,
 )
-from video_assets.urls.tokens import is_signature
+from video_assets.urls.syntax import times as moments
+from video_assets.urls.syntax.parts import Parts, Span
+from video_assets.urls.syntax.tokens import is_signature
 
 # timestamp-rand-uid-md5: Alibaba type A, Tencent type A, Volcengine type A, Huawei CDN method A
 _TYPE_A = re.compile(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from video_assets.urls import moments
-from video_assets.urls.parts import Parts
 from video_assets.urls.schemes.beginnings import (
     AZURE_NAMES,
     azure_has_begun,
@@ -40,7 +38,9 @@ from video_assets.urls.schemes.model import (
     with_any,
     without,
 )
-from video_assets.urls.tokens import decode_base64, is_signature, read_json_object
+from video_assets.urls.syntax import times as moments
+from video_assets.urls.syntax.parts import Parts
+from video_assets.urls.syntax.tokens import decode_base64, is_signature, read_json_object
 
 
 def _is_sigv4a(parts: Parts) -> bool:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 
-from video_assets.urls import moments
-from video_assets.urls.classification import Bound, Kind
-from video_assets.urls.parts import Parts, percent_decode
+from video_assets.urls.classify.classification import Bound, Kind
 from video_assets.urls.schemes.beginnings import last_is, short_base64, short_epoch, short_hex, timed, written
 from video_assets.urls.schemes.model import (
     ANSWER_PARAMS,
@@ -20,6 +18,8 @@ from video_assets.urls.schemes.model import (
     shaped_secret,
     with_any,
 )
+from video_assets.urls.syntax import times as moments
+from video_assets.urls.syntax.parts import Parts, percent_decode
 
 _COS_INSIDE = re.compile(r"q-sign-algorithm=|q-signature=")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from video_assets.urls import moments
-from video_assets.urls.classification import Kind
-from video_assets.urls.parts import Param, Parts, Span, percent_decode
-from video_assets.urls.placeholders import is_placeholder
+from video_assets.urls.classify.classification import Kind
 from video_assets.urls.schemes.beginnings import jwt_beginning, may_be_short_signature, short_epoch
 from video_assets.urls.schemes.model import BLANKS, Death, Scheme, time_text
 from video_assets.urls.schemes.secret_names import is_secret, may_name_a_secret, secret_offset, spellings
-from video_assets.urls.tokens import KNOWN_KEY, is_key, is_random, is_signature
+from video_assets.urls.syntax import times as moments
+from video_assets.urls.syntax.parts import Param, Parts, Span, percent_decode
+from video_assets.urls.syntax.placeholders import is_placeholder
+from video_assets.urls.syntax.tokens import KNOWN_KEY, is_key, is_random, is_signature
 
 EXPIRY_NAMES = spellings(
     *("expires", "expire", "expiry", "exp", "expiration", "expires at", "expire at", "expiry at", "expiry time"),

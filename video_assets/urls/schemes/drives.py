@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from video_assets.urls.classification import Bound
+from video_assets.urls.classify.classification import Bound
 from video_assets.urls.schemes.model import Scheme, epoch, in_path, path_secret, path_time, values_of
 
 _DROPBOX_TEMPORARY = re.compile(r"^/(?:cd/[0-9]{1,4}/[a-z_]{1,20}|apitl/[0-9]{1,4})/(?P<secret>[^/]+)")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from video_assets.urls import moments
-from video_assets.urls.classification import Bound, Kind
-from video_assets.urls.parts import Param, Parts, Span
-from video_assets.urls.spellings import Layer, Spelling, peel
-from video_assets.urls.tokens import is_signature
+from video_assets.urls.classify.classification import Bound, Kind
+from video_assets.urls.syntax import times as moments
+from video_assets.urls.syntax.escapes import Layer, Spelling, peel
+from video_assets.urls.syntax.parts import Param, Parts, Span
+from video_assets.urls.syntax.tokens import is_signature
 
 ANSWER_PARAMS = ("response-*", "x-id")
 """A download's name and headers: asked for anew with every signature, they say nothing about the file."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from video_assets.urls import moments
-from video_assets.urls.classification import Bound, Kind
-from video_assets.urls.parts import Parts, Span, percent_decode
+from video_assets.urls.classify.classification import Bound, Kind
 from video_assets.urls.schemes.beginnings import begins_like, drawn, short_hex, timed
 from video_assets.urls.schemes.model import (
     Death,
@@ -27,7 +25,9 @@ from video_assets.urls.schemes.model import (
     signed,
     with_any,
 )
-from video_assets.urls.tokens import claim_time, decode_base64, read_json_object
+from video_assets.urls.syntax import times as moments
+from video_assets.urls.syntax.parts import Parts, Span, percent_decode
+from video_assets.urls.syntax.tokens import claim_time, decode_base64, read_json_object
 
 _HEX_8 = re.compile(r"^[4-9a-fA-F][0-9a-fA-F]{7}$")
 _GOOGLEVIDEO_PATH = re.compile(r"/expire/(?P<time>[0-9]{10})(?=/)")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from video_assets.urls.parts import Parts
 from video_assets.urls.schemes.model import Scheme, both, epoch, in_path, on, without
+from video_assets.urls.syntax.parts import Parts
 
 _VEO = re.compile(r"^/(?:download/)?v[0-9][a-z0-9]*/files/[^/]+|^/files/[^/]+")
 

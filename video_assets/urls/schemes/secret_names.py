@@ -9,9 +9,9 @@ import re
 from functools import lru_cache
 from itertools import product
 
-from video_assets.urls.placeholders import is_placeholder
 from video_assets.urls.schemes.signed import SIGNED
-from video_assets.urls.tokens import MARKER, is_key, is_random, is_short_key
+from video_assets.urls.syntax.placeholders import is_placeholder
+from video_assets.urls.syntax.tokens import MARKER, is_key, is_random, is_short_key
 
 
 def words(text: str) -> frozenset[str]:

@@ -1,0 +1,1 @@
+"""Everything on one machine, and the processes it is made of."""

@@ -1,0 +1,1 @@
+"""Commands about generations: submit, list, show, watch, retry, cancel, verify."""

@@ -1,0 +1,1 @@
+"""One provider's wire format each."""

@@ -1,0 +1,1 @@
+"""A legacy source, from TOML to models."""

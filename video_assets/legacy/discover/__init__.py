@@ -1,0 +1,1 @@
+"""Proposing a configuration for a database or a folder."""

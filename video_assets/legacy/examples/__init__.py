@@ -1,0 +1,1 @@
+"""Example databases, filled for demonstrations and tests."""

@@ -1,0 +1,1 @@
+"""Findings into the catalog, and into batches."""

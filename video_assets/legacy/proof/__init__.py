@@ -1,0 +1,1 @@
+"""Proving that no temporary URL is left."""

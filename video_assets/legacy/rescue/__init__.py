@@ -1,0 +1,1 @@
+"""Fetching the file of a finding, or refreshing its link."""

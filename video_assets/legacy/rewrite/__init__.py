@@ -1,0 +1,1 @@
+"""Replacing URLs in place, with ledger and undo."""

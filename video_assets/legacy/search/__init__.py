@@ -1,0 +1,1 @@
+"""Finding temporary URLs in rows and files."""

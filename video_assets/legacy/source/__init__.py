@@ -1,0 +1,1 @@
+"""Reading a foreign database exactly: engines, table shapes, keys, cells, pages."""

@@ -1,0 +1,1 @@
+"""A URL in, a verified file in the spool out."""

@@ -1,0 +1,1 @@
+"""Download, verify, store, read back, commit: all or nothing."""

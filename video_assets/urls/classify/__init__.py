@@ -1,0 +1,1 @@
+"""What one URL is, when it dies, and which file it names."""

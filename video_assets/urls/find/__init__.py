@@ -1,0 +1,1 @@
+"""Finding URLs in documents, and replacing them."""

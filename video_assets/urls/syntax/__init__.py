@@ -1,0 +1,1 @@
+"""What a URL is written with: parts, escapes, tokens, times."""
