@@ -21,7 +21,7 @@ from video_assets.legacy.process_batch import Mode, Progress, process_batch
 from video_assets.legacy.rescue import files as files_module
 from video_assets.reasons import Reason
 from video_assets.services import Services
-from video_assets.transfer.download.host_throttle import HostGate
+from video_assets.transfer.download.host_throttle import HostThrottle
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_two_runs_at_once_share_the_work_and_the_limits_of_a_host(emulator: Emul
             road.world.settings,
             road.world.services.catalog,
             road.world.services.storage,
-            type(road.world.services.downloader)(road.world.services.downloader.policy, gate=HostGate()),
+            type(road.world.services.downloader)(road.world.services.downloader.policy, gate=HostThrottle()),
         )
         start.wait()
         return process_batch(other, road.source, key, mode=Mode.APPLY)

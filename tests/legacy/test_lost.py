@@ -44,7 +44,7 @@ from video_assets.reasons import Reason
 from video_assets.services import Services
 from video_assets.storage.durable import StorageFailed
 from video_assets.transfer.download.downloader import Downloader
-from video_assets.transfer.download.host_throttle import HostGate
+from video_assets.transfer.download.host_throttle import HostThrottle
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def shop(tmp_path: Path, host: Host) -> Iterator[Shop]:
 def run(shop: Shop, *, full: bool = False, services: Services | None = None, **more: Any) -> RunReport:
     take_inventory(shop.services.catalog, shop.source, full=full)
     parts = services or replace(
-        shop.services, downloader=Downloader(shop.services.downloader.policy, gate=HostGate())
+        shop.services, downloader=Downloader(shop.services.downloader.policy, gate=HostThrottle())
     )
     return run_source(parts, shop.source, Mode.APPLY, quiet=True, **more)
 
@@ -200,7 +200,7 @@ def resolving(shop: Shop, answer: list[str] | Exception) -> Services:
         return answer
 
     policy = shop.services.downloader.policy
-    return replace(shop.services, downloader=Downloader(policy, resolve, gate=HostGate()))
+    return replace(shop.services, downloader=Downloader(policy, resolve, gate=HostThrottle()))
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,9 @@ def test_one_host_that_cannot_be_resolved_keeps_no_other_from_being_saved(shop: 
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
     policy = shop.services.downloader.policy
-    report = run(shop, services=replace(shop.services, downloader=Downloader(policy, resolve, gate=HostGate())))
+    report = run(
+        shop, services=replace(shop.services, downloader=Downloader(policy, resolve, gate=HostThrottle()))
+    )
     assert report.files["stored"] == 5
     assert report.unavailable is None
     assert report.exit_code is ExitCode.WAITING
@@ -249,7 +251,7 @@ def test_what_our_own_rules_refuse_waits_for_a_person_who_changes_the_rule(tmp_p
     assert report.exit_code is ExitCode.REFUSED
     assert files(shop)[0].state == MediaState.PENDING
     policy = replace(shop.services.downloader.policy, max_bytes=10**9)
-    report = run(shop, services=replace(shop.services, downloader=Downloader(policy, gate=HostGate())))
+    report = run(shop, services=replace(shop.services, downloader=Downloader(policy, gate=HostThrottle())))
     assert report.exit_code is ExitCode.OK
     shop.services.catalog.close()
 

@@ -22,7 +22,7 @@ from video_assets.legacy.inventory.take import take_inventory
 from video_assets.legacy.report.sizes import measure
 from video_assets.media.probe import probe
 from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
-from video_assets.transfer.download.host_throttle import HostGate
+from video_assets.transfer.download.host_throttle import HostThrottle
 from video_assets.urls import classify
 
 MOMENT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -148,7 +148,7 @@ def test_links_of_an_emulated_example_are_alive_dead_and_gone_as_they_should_be(
     now = datetime.now(UTC)
     works: dict[bool, set[bool]] = {True: set(), False: set()}
     refreshed = set()
-    with Downloader(DownloadPolicy(allowed_hosts=(emulator.host,)), gate=HostGate()) as downloader:
+    with Downloader(DownloadPolicy(allowed_hosts=(emulator.host,)), gate=HostThrottle()) as downloader:
         for file in files(catalog):
             assert file.temporary_url is not None
             assert file.deadline_at is not None

@@ -25,7 +25,7 @@ from video_assets.legacy.report.at_risk import Bucket, build_report, storage_cos
 from video_assets.legacy.report.formats import advice_sentences, report_csv, report_document
 from video_assets.legacy.report.html import report_html
 from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
-from video_assets.transfer.download.host_throttle import HostGate
+from video_assets.transfer.download.host_throttle import HostThrottle
 
 LIVES = {
     "dead": timedelta(days=-3),
@@ -109,7 +109,7 @@ def test_sizes_are_measured_by_asking_for_one_byte(tmp_path: Path, catalog: Cata
     take_inventory(catalog, example.source)
     before = emulator.jobs()
     downloads = {job.id: emulator.downloads(job.id) for job in before}
-    with Downloader(DownloadPolicy(allowed_hosts=(emulator.host,)), gate=HostGate()) as downloader:
+    with Downloader(DownloadPolicy(allowed_hosts=(emulator.host,)), gate=HostThrottle()) as downloader:
         report = build_report(catalog, example.source, downloader=downloader, sample=4)
     [host] = [host for host in report.hosts if host.host == emulator.host]
     assert (host.sampled, host.sampled_alive) == (4, 4)  # links that should work are asked first

@@ -17,7 +17,7 @@ from tests.legacy.bench import KEY, Bench, signed
 from video_assets.catalog.legacy import FindingState, LegacyFile
 from video_assets.legacy.process_batch import Mode, process_batch
 from video_assets.legacy.rewrite.ledger import Images, LedgerKeyMissing
-from video_assets.legacy.rewrite.rewriter import RewriteStep, Trouble
+from video_assets.legacy.rewrite.rewriter import RewriteStep, RowFailure
 from video_assets.legacy.rewrite.undo import Selection, undo_rewrites
 from video_assets.legacy.source.connect import connect
 from video_assets.services import Services
@@ -256,7 +256,7 @@ def test_a_row_that_others_change_all_the_time_is_left_for_a_later_run(make_benc
             bench.sql("UPDATE videos SET url = :u", u=f"{next(count)} {old}")
 
     bench.observer = edit
-    assert bench.rewrite().troubles == {Trouble.CONTESTED: 1}
+    assert bench.rewrite().troubles == {RowFailure.CONTESTED: 1}
     assert bench.states() == ["saved"]
     bench.observer = None
     assert bench.rewrite().rows == 1
@@ -269,7 +269,7 @@ def test_a_url_that_somebody_replaced_is_marked_changed(make_bench: MakeBench) -
     bench.sql("UPDATE videos SET url = 'https://x.org/new.mp4' WHERE id = 1")
     bench.sql("DELETE FROM videos WHERE id = 2")
     report = bench.rewrite()
-    assert report.troubles == {Trouble.CHANGED: 2}
+    assert report.troubles == {RowFailure.CHANGED: 2}
     assert bench.states() == ["changed", "changed"]
     assert {finding.message for finding in bench.findings()} == {
         "The row is gone.",
@@ -316,7 +316,7 @@ def test_a_value_that_would_become_too_long_is_left_alone_with_a_clear_message(
     bench.sql("INSERT INTO videos VALUES (1, :u)", u=old)
     bench.take()
     report = bench.rewrite()
-    assert report.troubles == {Trouble.TOO_LONG: 1}
+    assert report.troubles == {RowFailure.TOO_LONG: 1}
     finding = bench.findings()[0]
     assert finding.state == FindingState.SAVED
     assert "takes 70 characters" in (finding.message or "")
@@ -333,7 +333,7 @@ def test_a_constraint_that_refuses_the_value_stops_that_row_only(make_bench: Mak
     bench.sql("INSERT INTO videos VALUES (1, :u), (2, :v)", u=signed("a.mp4"), v=signed("b.mp4"))
     bench.take()
     report = bench.rewrite()
-    assert (report.rows, dict(report.troubles)) == (1, {Trouble.REFUSED: 1})
+    assert (report.rows, dict(report.troubles)) == (1, {RowFailure.REFUSED: 1})
     assert "X-Amz-Signature=ab" not in report.examples[0]
     assert bench.sql("SELECT url FROM videos WHERE id = 1") == [(signed_like(bench, 1),)]
 
@@ -379,7 +379,7 @@ def test_a_trigger_that_puts_the_old_value_back_is_reported(make_bench: MakeBenc
     bench.sql("INSERT INTO videos VALUES (1, :u)", u=signed("a.mp4"))
     bench.take()
     report = bench.rewrite()
-    assert report.troubles == {Trouble.REFUSED: 1}
+    assert report.troubles == {RowFailure.REFUSED: 1}
     assert "triggers" in report.examples[0]
     assert bench.states() == ["saved"]
 
@@ -397,7 +397,7 @@ def test_a_trigger_that_raises_stops_that_row_only(make_bench: MakeBench) -> Non
     bench.sql("INSERT INTO videos VALUES (1, :u), (2, :v)", u=signed("a.mp4"), v=signed("b.mp4"))
     bench.take()
     report = bench.rewrite()
-    assert (report.rows, dict(report.troubles)) == (1, {Trouble.REFUSED: 1})
+    assert (report.rows, dict(report.troubles)) == (1, {RowFailure.REFUSED: 1})
     assert "row 1 is frozen" in report.examples[0]
 
 
@@ -528,7 +528,7 @@ def test_rows_behind_a_view_are_rewritten_or_the_reason_is_told(make_bench: Make
     bench.take()
     report = bench.rewrite()
     if database == "sqlite":
-        assert report.troubles == {Trouble.REFUSED: 1}
+        assert report.troubles == {RowFailure.REFUSED: 1}
         assert "view" in report.examples[0]
         assert bench.sql("SELECT url FROM videos") == [(old,)]
     else:
@@ -595,7 +595,7 @@ def test_a_row_that_is_locked_is_left_for_a_later_run(make_bench: MakeBench) -> 
     with bench.engine.connect() as connection:
         connection.execute(text("SELECT * FROM videos WHERE id = 1 FOR UPDATE"))
         report = bench.rewrite()
-    assert (report.rows, dict(report.troubles)) == (1, {Trouble.BUSY: 1})
+    assert (report.rows, dict(report.troubles)) == (1, {RowFailure.BUSY: 1})
     assert bench.rewrite().rows == 1
 
 
@@ -676,7 +676,7 @@ def test_a_blob_that_changed_since_it_was_stored_is_kept(make_bench: MakeBench, 
     bench.sql("INSERT INTO generated VALUES (1, :b, NULL, NULL)", b=b"a whole video")
     bench.take()
     bench.sql("UPDATE generated SET video_data = :b", b=b"another video")
-    assert bench.rewrite().troubles == {Trouble.CHANGED: 1}
+    assert bench.rewrite().troubles == {RowFailure.CHANGED: 1}
     assert [bytes(row[0]) for row in bench.sql("SELECT video_data FROM generated")] == [b"another video"]
 
 
@@ -745,7 +745,7 @@ def test_a_view_that_takes_no_updates_does_not_keep_other_tables_from_being_rewr
         return
     assert bench.sql("SELECT url FROM cards") == [(bench.url_of(card),)]
     assert report.rewrite is not None
-    assert (report.rewrite.rows, report.rewrite.troubles) == (1, {Trouble.REFUSED: 2})
+    assert (report.rewrite.rows, report.rewrite.troubles) == (1, {RowFailure.REFUSED: 2})
     left = [finding for finding in bench.findings() if finding.table_name == "shown"]
     assert {finding.message for finding in left} == {problem}
     assert not report.is_done

@@ -12,7 +12,7 @@ import pytest
 
 from video_assets.emulator.faults.server import FaultServer
 from video_assets.transfer.download.downloader import Downloader, DownloadPolicy
-from video_assets.transfer.download.host_throttle import HostGate
+from video_assets.transfer.download.host_throttle import HostThrottle
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def make_downloader(source: FaultServer) -> Iterator[Callable[..., Downloader]]:
             "attempts": 2,
         }
         policy = DownloadPolicy(**{**defaults, **limits})  # type: ignore[arg-type]
-        downloader = Downloader(policy, gate=HostGate(first_pause=0.0))
+        downloader = Downloader(policy, gate=HostThrottle(first_pause=0.0))
         made.append(downloader)
         return downloader
 

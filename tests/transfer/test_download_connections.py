@@ -23,7 +23,7 @@ from tests.transfer.scripted import script
 from video_assets.emulator.faults.server import FaultServer
 from video_assets.reasons import Reason
 from video_assets.transfer.download.downloader import Downloader, DownloadFailed, DownloadPolicy
-from video_assets.transfer.download.host_throttle import HostGate
+from video_assets.transfer.download.host_throttle import HostThrottle
 from video_assets.transfer.failures import Fault
 
 
@@ -37,7 +37,7 @@ def _downloader(
         allowed_hosts=hosts,
         **{"first_wait": 0.0, "attempts": 2, "connect_timeout": 2.0, "idle_timeout": 2.0, **limits},  # type: ignore[arg-type]
     )
-    return Downloader(policy, resolve or (lambda _host: ["127.0.0.1"]), context=context, gate=HostGate())
+    return Downloader(policy, resolve or (lambda _host: ["127.0.0.1"]), context=context, gate=HostThrottle())
 
 
 def test_a_name_that_turns_private_after_the_check_is_never_dialled(source: FaultServer, spool: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_name_that_turns_private_after_the_check_is_never_dialled(source: Faul
     assert source.requests == []
 
     strict = Downloader(
-        DownloadPolicy(allowed_ports=(source.port,), attempts=1), lambda _host: ["127.0.0.1"], gate=HostGate()
+        DownloadPolicy(allowed_ports=(source.port,), attempts=1), lambda _host: ["127.0.0.1"], gate=HostThrottle()
     )
     with pytest.raises(DownloadFailed) as caught:
         strict.fetch(f"http://{name}/fault/ok", spool)

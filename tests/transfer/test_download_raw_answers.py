@@ -10,7 +10,7 @@ import pytest
 
 from tests.transfer.scripted import Script, script
 from video_assets.transfer.download.downloader import Downloader, DownloadFailed, DownloadPolicy
-from video_assets.transfer.download.host_throttle import HostGate
+from video_assets.transfer.download.host_throttle import HostThrottle
 from video_assets.transfer.failures import Fault
 
 
@@ -70,7 +70,7 @@ def downloader(server: Script) -> Downloader:
         attempts=3,
         max_bytes=4_000_000,
     )
-    return Downloader(policy, gate=HostGate(first_pause=0.0))
+    return Downloader(policy, gate=HostThrottle(first_pause=0.0))
 
 
 ACCEPTED: dict[str, list[bytes]] = {

@@ -23,7 +23,7 @@ from video_assets.settings import Settings
 from video_assets.transfer.download.digests import hasher_for, offered_digests
 from video_assets.transfer.download.downloader import Downloader, DownloadFailed, DownloadPolicy
 from video_assets.transfer.download.error_responses import judge, read_error, retry_after
-from video_assets.transfer.download.host_throttle import HostGate
+from video_assets.transfer.download.host_throttle import HostThrottle
 from video_assets.transfer.failures import Fault
 from video_assets.transfer.http.content_encoding import Decoder, decoder_for
 from video_assets.transfer.http.redirects import is_login, next_url
@@ -378,7 +378,7 @@ class Clock:
 
 
 def test_no_more_than_so_many_at_once() -> None:
-    gate, lock = HostGate(), threading.Lock()
+    gate, lock = HostThrottle(), threading.Lock()
     active = most = 0
 
     def work() -> None:
@@ -402,7 +402,7 @@ def test_no_more_than_so_many_at_once() -> None:
 
 def test_a_complaint_slows_down_and_success_relaxes_again() -> None:
     clock = Clock()
-    gate = HostGate(clock)
+    gate = HostThrottle(clock)
     assert gate.complained("a", 8, None) == 1.0
     assert gate.complained("a", 8, None) == 2.0
     assert gate.pause_left("a") == 2.0
@@ -420,7 +420,7 @@ def test_a_complaint_slows_down_and_success_relaxes_again() -> None:
 
 
 def test_waiting_for_a_place_ends_with_the_patience() -> None:
-    gate = HostGate()
+    gate = HostThrottle()
 
     def none_left() -> float:
         raise DownloadFailed(Fault.DEADLINE)

@@ -16,7 +16,7 @@ from video_assets.reasons import Reason
 from video_assets.storage.content_types import content_type_of
 from video_assets.transfer.download.downloader import Download, Downloader, DownloadFailed, DownloadPolicy
 from video_assets.transfer.download.expectation import reads_like_refusal
-from video_assets.transfer.download.host_throttle import HostGate
+from video_assets.transfer.download.host_throttle import HostThrottle
 from video_assets.transfer.failures import Fault
 
 SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1"/></svg>'
@@ -44,7 +44,7 @@ def fetched(
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode("latin-1")
     with script(head + body) as server:
         policy = DownloadPolicy(allowed_hosts=(server.netloc,), allowed_ports=(80,), first_wait=0.01)
-        with Downloader(policy, gate=HostGate()) as downloader:
+        with Downloader(policy, gate=HostThrottle()) as downloader:
             return downloader.fetch(f"http://{server.netloc}{path}?sig=x", folder, expected=expected)
 
 

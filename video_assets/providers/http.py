@@ -50,7 +50,7 @@ _KEPT_CONNECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A successful answer: its JSON object, and what its headers say about time."""
 
     body: JsonObject
@@ -103,7 +103,7 @@ class ApiClient:
         """True when a key is set."""
         return bool(self._secret())
 
-    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Answer:
+    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Response:
         """GET ``path``. Raises KeyRefused, TaskUnknown, ProviderError; never RequestRefused, see ``_refusal``."""
         reply = self._exchange("GET", path, query=query, pool=self._pool, submitting=False)
         return self._json_of(reply, submitting=False)
@@ -134,7 +134,7 @@ class ApiClient:
         if not reply.ok:
             raise self._refusal(reply, submitting=False)
 
-    def submit(self, path: str, body: Mapping[str, Any]) -> Answer:
+    def submit(self, path: str, body: Mapping[str, Any]) -> Response:
         """POST a paid request once.
 
         On a connection of its own: one kept from an earlier call may have been closed by the other side
@@ -233,14 +233,14 @@ class ApiClient:
 
     # -- judging ------------------------------------------------------------------------------------------
 
-    def _json_of(self, reply: _Reply, *, submitting: bool) -> Answer:
+    def _json_of(self, reply: _Reply, *, submitting: bool) -> Response:
         if not reply.ok:
             raise self._refusal(reply, submitting=submitting)
         body = reply.json()
         if body is None:
             what = f"answered {reply.status} with something that is not a JSON object"
             raise self._unclear(what, submitting=submitting, status=reply.status)
-        return Answer(body, reply.date, reply.retry_after)
+        return Response(body, reply.date, reply.retry_after)
 
     def _unclear(self, what: str, *, submitting: bool, status: int | None = None) -> ProviderError:
         if submitting:

@@ -107,7 +107,7 @@ class Searcher:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class KeyRange:
     """Some rows of a table, what was found in them recorded."""
 
     rows: int
@@ -143,7 +143,7 @@ def milestones(database: SourceDatabase, shape: TableShape, after: Key | None) -
         yield after
 
 
-class Lanes:
+class ParallelReader:
     """Processes that search and record stretches of one table. A context manager: behind it they end."""
 
     def __init__(self, catalog: Catalog, source: Source, searcher: Searcher) -> None:
@@ -158,7 +158,7 @@ class Lanes:
         self._executor = ProcessPoolExecutor(
             self._number, mp_context=context, initializer=_open_lane, initargs=given
         )
-        self._waiting: deque[tuple[Future[Stretch], Key | None]] = deque()
+        self._waiting: deque[tuple[Future[KeyRange], Key | None]] = deque()
         # The first processes take half a second to begin; nobody should wait for them.
         self._starter = ThreadPoolExecutor(1)
 
@@ -177,7 +177,7 @@ class Lanes:
         self._begin, self._ends, self._is_laid_out = after, ends, False
         self._started = self._starter.submit(self._lay_out)
 
-    def stretches(self) -> Iterator[Stretch]:
+    def stretches(self) -> Iterator[KeyRange]:
         """What became of each stretch, in the order of the key.
 
         Raises what reading the source raises, CatalogError, and SourceUnavailable when a process dies.
@@ -198,7 +198,7 @@ class Lanes:
                 "what was recorded is kept: take the inventory again, with `lanes = 1` under [source.reading]"
             ) from None
 
-    def _submit(self, begin: Key | None, end: Key | None) -> Future[Stretch]:
+    def _submit(self, begin: Key | None, end: Key | None) -> Future[KeyRange]:
         try:
             return self._executor.submit(_record_stretch, begin, end)
         except OSError:  # the pool is being taken down, and has closed its pipe before it says so
@@ -245,7 +245,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _record_stretch(after: Key | None, upto: Key | None) -> Stretch:
+def _record_stretch(after: Key | None, upto: Key | None) -> KeyRange:
     lane, shape = _lane, _lane.searcher.shape
     if lane.database is None:
         lane.database = connect(lane.source)
@@ -253,4 +253,4 @@ def _record_stretch(after: Key | None, upto: Key | None) -> Stretch:
     searched = lane.searcher.through(some, lane.catalog.engine.dialect)
     with lane.catalog.write() as session:
         recorded = lane.searcher.record(session, searched)
-    return Stretch(searched.rows, searched.last, searched.newest, recorded, searched.is_last)
+    return KeyRange(searched.rows, searched.last, searched.newest, recorded, searched.is_last)

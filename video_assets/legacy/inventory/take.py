@@ -25,9 +25,9 @@ from video_assets.legacy.config.models import Source
 from video_assets.legacy.errors import SourceError, SourceUnavailable
 from video_assets.legacy.inventory.parallel import (
     FEWEST_STRETCHES,
-    Lanes,
+    KeyRange,
+    ParallelReader,
     Searcher,
-    Stretch,
     can_be_cut,
     milestones,
 )
@@ -286,7 +286,7 @@ class _TableRun:
             if is_over():
                 return
 
-    def _stretches(self, cursor: dict[str, Any]) -> Iterator[Stretch]:
+    def _stretches(self, cursor: dict[str, Any]) -> Iterator[KeyRange]:
         """The rest of the table in the order of its key, recorded and noted; a large one by several processes."""
         after = decode_key(cursor["after"]) if cursor["after"] is not None else None
         searcher = Searcher(self.source.name, self.shape, is_first_pass=cursor["pass"] == 1)
@@ -294,7 +294,7 @@ class _TableRun:
             ends = milestones(self.database, self.shape, after)
             first = list(islice(ends, FEWEST_STRETCHES))
             if len(first) == FEWEST_STRETCHES:
-                with Lanes(self.catalog, self.source, searcher) as lanes:
+                with ParallelReader(self.catalog, self.source, searcher) as lanes:
                     lanes.start(first[-1], ends)
                     for stretch in self._here(searcher, cursor, after, upto=first[-1]):
                         yield replace(stretch, is_last=False)
@@ -307,14 +307,14 @@ class _TableRun:
 
     def _here(
         self, searcher: Searcher, cursor: dict[str, Any], after: Key | None, upto: Key | None = None
-    ) -> Iterator[Stretch]:
+    ) -> Iterator[KeyRange]:
         """Page by page in this process, what was found and how far it came in one transaction."""
         since = _plain(cursor["since"])
         for page in pages(self.database, self.shape, after=after, upto=upto, changed_since=since):
             searched = searcher.through([page], self.catalog.engine.dialect)
             with self.catalog.write() as session:
                 recorded = searcher.record(session, searched)
-                stretch = Stretch(searched.rows, searched.last, searched.newest, recorded, searched.is_last)
+                stretch = KeyRange(searched.rows, searched.last, searched.newest, recorded, searched.is_last)
                 self._note(session, cursor, stretch, is_done=searched.is_last and upto is None)
             yield stretch
 
@@ -366,7 +366,7 @@ class _TableRun:
         row.cursor = cursors
         return dict(cursor)
 
-    def _note(self, session: Session, cursor: dict[str, Any], stretch: Stretch, *, is_done: bool) -> None:
+    def _note(self, session: Session, cursor: dict[str, Any], stretch: KeyRange, *, is_done: bool) -> None:
         """Keep how far the table has been read. Raises InventoryRunning when somebody else goes on with it."""
         if stretch.last is not None:
             cursor["after"] = encode_key(stretch.last)

@@ -13,7 +13,7 @@ from video_assets.transfer.download.downloader import Downloader
 from video_assets.transfer.download.policy import USER_AGENT
 from video_assets.transfer.failures import DownloadFailed
 from video_assets.transfer.http.redirects import next_url
-from video_assets.transfer.http.timeouts import Watch
+from video_assets.transfer.http.timeouts import TimeLimits
 
 _TOTAL: Final = re.compile(r"bytes\s+\d+-\d+/(\d+)")
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -36,7 +36,7 @@ class Measured:
 def measure(downloader: Downloader, url: str) -> Measured:
     """Ask for the first byte of ``url``. Never raises for what the source does; follows redirects as guarded."""
     policy = downloader.policy
-    watch = Watch(deadline=time.monotonic() + _SECONDS, idle=_SECONDS, floor=0)
+    watch = TimeLimits(deadline=time.monotonic() + _SECONDS, idle=_SECONDS, floor=0)
     headers = {
         "User-Agent": USER_AGENT,
         "Accept": "*/*",

@@ -120,7 +120,7 @@ class LegacyRescuer:
         )
         outcomes = saga.run(
             file_ids,
-            lambda file_id: _LegacyCargo(file_id, self, open_local, (brought or {}).get(file_id)),
+            lambda file_id: _LegacyTarget(file_id, self, open_local, (brought or {}).get(file_id)),
             run_id=run_id,
             patience=patience,
         )
@@ -167,7 +167,7 @@ def _settle_some(session: Session, file: LegacyFile) -> int:
     return int(result.rowcount)  # type: ignore[attr-defined]
 
 
-class _LegacyCargo:
+class _LegacyTarget:
     """One row of ``legacy_file`` and the findings that name it."""
 
     def __init__(

@@ -20,7 +20,7 @@ OpenStored = Callable[[str], tuple[Iterable[bytes], int]]
 """SHA-256 → the bytes of a stored file and their number, to put a BLOB back."""
 
 
-class Overtaken(Exception):
+class ConcurrentChange(Exception):
     """The row does not hold any more what was read of it."""
 
 
@@ -29,7 +29,7 @@ class RowRefused(Exception):
 
 
 @dataclass(eq=False)
-class TurnedOut(Exception):
+class ValueAltered(Exception):
     """The database made something else of the new values (a type, a trigger); nothing was committed."""
 
     observed: Mapping[str, Value]
@@ -59,8 +59,8 @@ def apply_row(
 ) -> None:
     """Make the change, in one transaction. ``open_stored`` gives the bytes of BLOBs that come back.
 
-    Raises Overtaken, RowRefused and TurnedOut, each with nothing changed; SourceBusy; and SourceError when the
-    source fails, in which case nobody knows whether the change was committed.
+    Raises ConcurrentChange, RowRefused and ValueAltered, each with nothing changed; SourceBusy; and SourceError when
+    the source fails, in which case nobody knows whether the change was committed.
     """
     key = decode_key(change.row_key)
     names = list(change.after)
@@ -75,7 +75,7 @@ def apply_row(
             if database.dialect == "sqlite":
                 for name, value in expected.items():
                     if value.kind == "stored" and hash_blob(connection, access, key, name) != value:
-                        raise Overtaken(name)
+                        raise ConcurrentChange(name)
             if not written:
                 written = {source.c[restored[0]]: access.written(Value("bytes", b""))}
             statement = (
@@ -91,7 +91,7 @@ def apply_row(
                         f"the database shows a row of {change.table} and does not change it: a trigger skips the "
                         "change, or a row level security policy leaves this user out"
                     )
-                raise Overtaken(change.table)
+                raise ConcurrentChange(change.table)
             if count > 1:
                 raise RowRefused(f"{count} rows of {change.table} have this key; nothing was changed")
             for name in restored:
@@ -101,7 +101,7 @@ def apply_row(
                 write_blob(connection, access, key, name, blocks, size)
             observed = read_now(connection, access, change.row_key, change.after)
             if observed != dict(change.result):
-                raise TurnedOut(observed or {})
+                raise ValueAltered(observed or {})
     except SQLAlchemyError as exc:
         sentence = _refusal(exc, change.table) if isinstance(exc, DBAPIError) else None
         if sentence is not None:

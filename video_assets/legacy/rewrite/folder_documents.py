@@ -21,7 +21,7 @@ from pathlib import Path
 
 from video_assets.legacy.config.models import Source
 from video_assets.legacy.errors import SourceError, SourceUnavailable
-from video_assets.legacy.rewrite.compare_and_set import OpenStored, Overtaken, RowChange, RowRefused
+from video_assets.legacy.rewrite.compare_and_set import ConcurrentChange, OpenStored, RowChange, RowRefused
 from video_assets.legacy.rewrite.edit import RowEdit, edit_value
 from video_assets.legacy.rewrite.plan import PlannedRow, RowWork
 from video_assets.legacy.search.folders import DOCUMENT_COLUMN, DOCUMENT_TABLE
@@ -59,7 +59,7 @@ class FolderDocuments:
         return None if content is None else dict.fromkeys(like, content)
 
     def apply(self, change: RowChange, open_stored: OpenStored | None = None) -> None:
-        """Replace one document, keeping its permissions. Raises Overtaken, RowRefused."""
+        """Replace one document, keeping its permissions. Raises ConcurrentChange, RowRefused."""
         path = self._path(change.row_key)
         new = change.after[DOCUMENT_COLUMN].raw()
         draft: Path | None = None
@@ -73,12 +73,12 @@ class FolderDocuments:
             shutil.copystat(path, draft)
             os.utime(draft)
             if self._content(change.row_key) != change.before[DOCUMENT_COLUMN]:
-                raise Overtaken(path.name)
+                raise ConcurrentChange(path.name)
             draft.replace(path)
             draft = None
             _sync_folder(path.parent)
         except FileNotFoundError:
-            raise Overtaken(path.name) from None
+            raise ConcurrentChange(path.name) from None
         except OSError as exc:
             raise RowRefused(f"{path.name} cannot be written: {exc.strerror or type(exc).__name__}") from None
         finally:

@@ -184,7 +184,7 @@ def expire_images(catalog: Catalog, *, now: datetime | None = None) -> int:
         return int(result.rowcount)  # type: ignore[attr-defined]
 
 
-class Pen:
+class WriteLock:
     """The right to write into a source, while it lasts."""
 
     def __init__(self, catalog: Catalog, claim: leases.Claim, ttl: timedelta) -> None:
@@ -213,7 +213,7 @@ class Pen:
 @contextmanager
 def take_pen(
     catalog: Catalog, source: str, *, ttl: timedelta = PEN, patience: timedelta = timedelta(minutes=10)
-) -> Iterator[Pen]:
+) -> Iterator[WriteLock]:
     """Hold the pen of ``source`` during the block, waiting for it up to ``patience``. Raises PenTaken."""
     holder = leases.new_holder()
     give_up = time.monotonic() + patience.total_seconds()
@@ -226,7 +226,7 @@ def take_pen(
             raise PenTaken(f"another process has been writing into source {source!r} for a long time; try later")
         time.sleep(0.05)
     try:
-        yield Pen(catalog, claim, ttl)
+        yield WriteLock(catalog, claim, ttl)
     finally:
         with suppress(CatalogError), catalog.write() as session:
             leases.release(session, claim)

@@ -14,13 +14,13 @@ from video_assets.catalog.legacy import FindingState, LedgerEntry, LedgerOutcome
 from video_assets.catalog.models import utc_now
 from video_assets.legacy.errors import SourceMismatch
 from video_assets.legacy.rewrite.database_rows import Rows
-from video_assets.legacy.rewrite.ledger import Pen, confirm, open_entries
+from video_assets.legacy.rewrite.ledger import WriteLock, confirm, open_entries
 from video_assets.legacy.source.cell import Value
 
 STATE_AFTER = {"rewrite": FindingState.REWRITTEN, "undo": FindingState.UNDONE}
 
 
-def reconcile(catalog: Catalog, rows: Rows, pen: Pen) -> dict[LedgerOutcome, int]:
+def reconcile(catalog: Catalog, rows: Rows, pen: WriteLock) -> dict[LedgerOutcome, int]:
     """Confirm every open entry of a source, and remove what its writer left half-written.
 
     Returns how many of each outcome. Raises SourceError, PenLost.

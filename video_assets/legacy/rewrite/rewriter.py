@@ -19,7 +19,7 @@ from itertools import islice
 from video_assets.catalog import Catalog
 from video_assets.catalog.legacy import FindingState, LedgerOutcome
 from video_assets.legacy.errors import SourceBusy
-from video_assets.legacy.rewrite.compare_and_set import Overtaken, RowChange, RowRefused, TurnedOut
+from video_assets.legacy.rewrite.compare_and_set import ConcurrentChange, RowChange, RowRefused, ValueAltered
 from video_assets.legacy.rewrite.database_rows import Rows
 from video_assets.legacy.rewrite.edit import Place, stands_in
 from video_assets.legacy.rewrite.ledger import (
@@ -28,7 +28,7 @@ from video_assets.legacy.rewrite.ledger import (
     ColumnChange,
     Images,
     Ledger,
-    Pen,
+    WriteLock,
     confirm,
     take_pen,
 )
@@ -62,7 +62,7 @@ RewriteObserver = Callable[[RewriteStep, str], None]
 """Hears ``(step, "table row-key")``, or the number of rows for the steps of a portion."""
 
 
-class Trouble(StrEnum):
+class RowFailure(StrEnum):
     """Why a row was not rewritten."""
 
     CHANGED = "changed"
@@ -85,14 +85,14 @@ class RewriteReport:
     """Rows changed."""
     places: int = 0
     """Temporary URLs and BLOBs replaced."""
-    troubles: Counter[Trouble] = field(default_factory=Counter)
+    troubles: Counter[RowFailure] = field(default_factory=Counter)
     """Rows by why they were not changed."""
     examples: list[str] = field(default_factory=list)
     """The first rows that were not changed, and why."""
     reconciled: Counter[str] = field(default_factory=Counter)
     """Open entries of a killed run, by what had become of them."""
 
-    def trouble(self, kind: Trouble, sentence: str) -> None:
+    def trouble(self, kind: RowFailure, sentence: str) -> None:
         """Count a row that was not changed."""
         self.troubles[kind] += 1
         if len(self.examples) < 20:
@@ -149,14 +149,14 @@ class Rewriter:
 
     def _leave(self, rows: Sequence[tuple[str, str]], sentence: str, report: RewriteReport) -> None:
         """Rows of a closed table stay as they are, and their findings say why; one sentence for all of them."""
-        report.troubles[Trouble.REFUSED] += len(rows)
+        report.troubles[RowFailure.REFUSED] += len(rows)
         if sentence not in report.examples:
             report.examples.append(sentence)
         with self._catalog.write() as session:
             places = [place for work in load_work(session, self._source, rows) for place in work.all_places]
-            mark(session, _ids(places), FindingState.SAVED, reason=str(Trouble.REFUSED), message=sentence)
+            mark(session, _ids(places), FindingState.SAVED, reason=str(RowFailure.REFUSED), message=sentence)
 
-    def _rewrite_rows(self, rows: Sequence[tuple[str, str]], report: RewriteReport, pen: Pen) -> None:
+    def _rewrite_rows(self, rows: Sequence[tuple[str, str]], report: RewriteReport, pen: WriteLock) -> None:
         todo = list(rows)
         for _ in range(MOST_TRIES):
             overtaken: list[tuple[str, str]] = []
@@ -167,12 +167,14 @@ class Rewriter:
                 return
         for table, row_key in todo:
             report.trouble(
-                Trouble.CONTESTED, f"{table} {row_key}: others keep changing it; it is tried again later"
+                RowFailure.CONTESTED, f"{table} {row_key}: others keep changing it; it is tried again later"
             )
 
     # -- reading ----------------------------------------------------------------------------------------------
 
-    def _planned(self, rows: Sequence[tuple[str, str]], report: RewriteReport, pen: Pen) -> Iterator[list[_Row]]:
+    def _planned(
+        self, rows: Sequence[tuple[str, str]], report: RewriteReport, pen: WriteLock
+    ) -> Iterator[list[_Row]]:
         """The rows that change, in portions of bounded size."""
         with self._catalog.read() as session:
             works = load_work(session, self._source, rows)
@@ -183,7 +185,7 @@ class Rewriter:
             planned = self._rows.plan(work)
             self._note_missing(planned, report)
             if planned.problem is not None:
-                trouble = Trouble.TOO_LONG if planned.is_too_long else Trouble.REFUSED
+                trouble = RowFailure.TOO_LONG if planned.is_too_long else RowFailure.REFUSED
                 self._fail(planned, trouble, planned.problem, report)
                 continue
             if not planned.edit.after:
@@ -205,8 +207,10 @@ class Rewriter:
         if edit.missing:
             why = "The row is gone." if planned.is_gone else "Somebody else has changed the value since."
             with self._catalog.write() as session:
-                mark(session, _ids(edit.missing), FindingState.CHANGED, reason=str(Trouble.CHANGED), message=why)
-            report.trouble(Trouble.CHANGED, f"{work.table} {work.row_key}: {why}")
+                mark(
+                    session, _ids(edit.missing), FindingState.CHANGED, reason=str(RowFailure.CHANGED), message=why
+                )
+            report.trouble(RowFailure.CHANGED, f"{work.table} {work.row_key}: {why}")
         if edit.generated:
             self._settle_generated(planned, report)
         if edit.followed:
@@ -222,35 +226,35 @@ class Rewriter:
                 session,
                 _ids(planned.edit.generated),
                 FindingState.SAVED,
-                reason=str(Trouble.GENERATED),
+                reason=str(RowFailure.GENERATED),
                 message="The database computes this column itself; rewrite what it is made from.",
             )
-        report.trouble(Trouble.GENERATED, sentence)
+        report.trouble(RowFailure.GENERATED, sentence)
 
     # -- writing ----------------------------------------------------------------------------------------------
 
-    def _write(self, portion: list[_Row], report: RewriteReport, pen: Pen) -> list[tuple[str, str]]:
+    def _write(self, portion: list[_Row], report: RewriteReport, pen: WriteLock) -> list[tuple[str, str]]:
         """Intent, change, confirmation. Returns the rows to look at again."""
         self._intend(portion, pen)
         self._saw(RewriteStep.INTENDED, str(len(portion)))
         written: list[_Row] = []
         void: list[_Row] = []
         overtaken: list[tuple[str, str]] = []
-        refused: list[tuple[_Row, Trouble, str]] = []
+        refused: list[tuple[_Row, RowFailure, str]] = []
         failure: Exception | None = None
         for number, row in enumerate(portion):
             try:
                 pen.still()
                 self._change(row, pen)
-            except Overtaken:
+            except ConcurrentChange:
                 void.append(row)
                 overtaken.append((row.change.table, row.change.row_key))
             except RowRefused as exc:
                 void.append(row)
-                refused.append((row, Trouble.REFUSED, str(exc)))
+                refused.append((row, RowFailure.REFUSED, str(exc)))
             except SourceBusy as exc:
                 void.append(row)
-                refused.append((row, Trouble.BUSY, str(exc)))
+                refused.append((row, RowFailure.BUSY, str(exc)))
                 self._busy += 1
                 if self._busy >= MOST_BUSY:
                     void += portion[number + 1 :]
@@ -281,7 +285,7 @@ class Rewriter:
             (row.change.table, row.change.row_key) for row in written if row.planned.edit.generated
         ]
 
-    def _intend(self, rows: Sequence[_Row], pen: Pen) -> None:
+    def _intend(self, rows: Sequence[_Row], pen: WriteLock) -> None:
         with self._catalog.write() as session:
             pen.check(session)
             changes = [column_changes(row.planned, row.change) for row in rows]
@@ -289,7 +293,7 @@ class Rewriter:
             for row, some in zip(rows, changes, strict=True):
                 row.entries = list(islice(ids, len(some)))
 
-    def _change(self, row: _Row, pen: Pen) -> None:
+    def _change(self, row: _Row, pen: WriteLock) -> None:
         """Write one row; when the database makes something else of the value, intend exactly that and try again.
 
         Raises what ``Rows.apply`` raises, and RowRefused when the database's own value will not do.
@@ -297,7 +301,7 @@ class Rewriter:
         try:
             self._rows.apply(row.change)
             return
-        except TurnedOut as exc:
+        except ValueAltered as exc:
             observed = dict(exc.observed)
         if observed.keys() != row.change.after.keys() or not _is_durable(row, observed):
             raise RowRefused(
@@ -310,12 +314,12 @@ class Rewriter:
         self._intend([row], pen)
         try:
             self._rows.apply(row.change)
-        except TurnedOut:
+        except ValueAltered:
             raise RowRefused(
                 f"the database makes another value of a row of {row.change.table} each time: look at its triggers"
             ) from None
 
-    def _fail(self, planned: PlannedRow, trouble: Trouble, sentence: str, report: RewriteReport) -> None:
+    def _fail(self, planned: PlannedRow, trouble: RowFailure, sentence: str, report: RewriteReport) -> None:
         """The row stays as it is, and its findings say why."""
         places = [place for of_column in planned.edit.done.values() for place in of_column]
         with self._catalog.write() as session:

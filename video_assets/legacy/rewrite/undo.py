@@ -30,9 +30,18 @@ from video_assets.catalog.models import utc_now
 from video_assets.legacy.config.models import Source
 from video_assets.legacy.errors import SourceBusy
 from video_assets.legacy.rescue.open import Tools, closed_tables, open_rows
-from video_assets.legacy.rewrite.compare_and_set import Overtaken, RowChange, RowRefused, TurnedOut
+from video_assets.legacy.rewrite.compare_and_set import ConcurrentChange, RowChange, RowRefused, ValueAltered
 from video_assets.legacy.rewrite.database_rows import Rows
-from video_assets.legacy.rewrite.ledger import PEN, ColumnChange, Images, Ledger, Pen, confirm, outcomes, take_pen
+from video_assets.legacy.rewrite.ledger import (
+    PEN,
+    ColumnChange,
+    Images,
+    Ledger,
+    WriteLock,
+    confirm,
+    outcomes,
+    take_pen,
+)
 from video_assets.legacy.rewrite.reconcile import mark, reconcile
 from video_assets.legacy.rewrite.rewriter import RewriteObserver, RewriteStep
 from video_assets.legacy.source.cell import Value
@@ -155,7 +164,7 @@ class Undoer:
                 return
             before = min(entry.id or 0 for group in groups for entry in group.entries)
 
-    def _undo_group(self, group: _Group, pen: Pen, *, dry_run: bool) -> Refused | None:
+    def _undo_group(self, group: _Group, pen: WriteLock, *, dry_run: bool) -> Refused | None:
         after: dict[str, Value] = {}
         files: dict[str, str] = {}
         for entry in group.entries:
@@ -182,7 +191,9 @@ class Undoer:
         change = RowChange(group.table, group.row_key, now, after)
         return self._apply(group, change, files, pen)
 
-    def _apply(self, group: _Group, change: RowChange, files: Mapping[str, str], pen: Pen) -> Refused | None:
+    def _apply(
+        self, group: _Group, change: RowChange, files: Mapping[str, str], pen: WriteLock
+    ) -> Refused | None:
         changes = [
             ColumnChange(
                 table=group.table,
@@ -209,9 +220,9 @@ class Undoer:
         first = group.entries[0]
         try:
             self._rows.apply(change, open_stored)
-        except Overtaken:
+        except ConcurrentChange:
             refused = _refused(group, first, Refusal.CHANGED_SINCE, "it was changed at this very moment")
-        except TurnedOut as exc:
+        except ValueAltered as exc:
             names = [name for name, value in exc.observed.items() if value != change.after[name]]
             what = f"the database makes another value of {', '.join(names)}: look at its triggers"
             refused = _refused(group, first, Refusal.REFUSED, what)

@@ -15,8 +15,8 @@ from typing import Self, cast, get_args
 
 from video_assets.transfer.download.expectation import Expected
 from video_assets.transfer.download.fetch import Fetch
-from video_assets.transfer.download.host_throttle import PROCESS_GATE, HostGate
-from video_assets.transfer.download.policy import Download, DownloadPolicy, Order
+from video_assets.transfer.download.host_throttle import PROCESS_THROTTLE, HostThrottle
+from video_assets.transfer.download.policy import Download, DownloadPolicy, FetchRequest
 from video_assets.transfer.failures import DownloadFailed, Fault
 from video_assets.transfer.http.connection import ConnectionPool
 from video_assets.transfer.ssrf.guard import Verdict, system_resolve, verdict
@@ -32,7 +32,7 @@ class Downloader:
         resolve: Callable[[str], list[str]] = system_resolve,
         *,
         context: ssl.SSLContext | None = None,
-        gate: HostGate = PROCESS_GATE,
+        gate: HostThrottle = PROCESS_THROTTLE,
     ) -> None:
         """``context`` replaces the verifying TLS context, for a private certificate authority."""
         self.policy = policy or DownloadPolicy()
@@ -69,7 +69,7 @@ class Downloader:
         patience = self.policy.total_timeout
         if deadline is not None:
             patience = min(patience, (deadline - datetime.now(UTC)).total_seconds())
-        order = Order(
+        order = FetchRequest(
             url,
             directory,
             checked_headers(headers or {}),

@@ -17,16 +17,22 @@ from video_assets.media.formats import HEAD_BYTES
 from video_assets.transfer.download.digests import hasher_for, offered_digests
 from video_assets.transfer.download.error_responses import ERROR_BODY_BYTES, judge, judge_document
 from video_assets.transfer.download.expectation import Asked, file_names, path_of
-from video_assets.transfer.download.host_throttle import HostGate
-from video_assets.transfer.download.policy import OTHER_USER_AGENT, USER_AGENT, Download, DownloadPolicy, Order
+from video_assets.transfer.download.host_throttle import HostThrottle
+from video_assets.transfer.download.policy import (
+    OTHER_USER_AGENT,
+    USER_AGENT,
+    Download,
+    DownloadPolicy,
+    FetchRequest,
+)
 from video_assets.transfer.download.spool_file import SpoolFile, default_hashers, identity_hashers
 from video_assets.transfer.download.verify import proven_container, verified_digests
 from video_assets.transfer.failures import FAULT_RULES, DownloadFailed, Fault
-from video_assets.transfer.http.connection import Answer, ConnectionPool
+from video_assets.transfer.http.connection import ConnectionPool, Response
 from video_assets.transfer.http.content_encoding import Decoder, decoder_for
 from video_assets.transfer.http.redirects import is_login, next_url
 from video_assets.transfer.http.resume import Bookmark, content_range
-from video_assets.transfer.http.timeouts import Watch
+from video_assets.transfer.http.timeouts import TimeLimits
 from video_assets.transfer.ssrf.guard import Verdict
 
 _BUFFER: Final = 1024 * 1024
@@ -54,10 +60,10 @@ class Fetch:
 
     def __init__(
         self,
-        order: Order,
+        order: FetchRequest,
         policy: DownloadPolicy,
         pool: ConnectionPool,
-        gate: HostGate,
+        gate: HostThrottle,
         judge_url: Callable[[str], Verdict],
     ) -> None:
         """``judge_url`` is the guard under the policy's rules. Raises DownloadFailed when there is no spool."""
@@ -67,7 +73,7 @@ class Fetch:
         self.gate = gate
         self.judge_url = judge_url
         self.started = time.monotonic()
-        self.watch = Watch(
+        self.watch = TimeLimits(
             deadline=order.deadline,
             idle=self.policy.idle_timeout,
             floor=self.policy.min_bytes_per_second,
@@ -200,7 +206,7 @@ class Fetch:
         if pause > self.policy.longest_wait:
             raise DownloadFailed(Fault.BUSY, retry_after=timedelta(seconds=round(pause, 3)))
 
-    def _ask(self, verdict: Verdict, *, with_headers: bool) -> Answer:
+    def _ask(self, verdict: Verdict, *, with_headers: bool) -> Response:
         headers = {
             "User-Agent": OTHER_USER_AGENT if self.other_headers else USER_AGENT,
             "Accept": "*/*",
@@ -230,14 +236,14 @@ class Fetch:
                 raise
         raise AssertionError("a fresh connection was never used before")
 
-    def _release(self, answer: Answer) -> None:
+    def _release(self, answer: Response) -> None:
         """Keep the connection when the answer was read to its end, close it otherwise."""
-        if answer.reusable and not answer.connection.excess(0.0):
+        if answer.reusable and not answer.connection.has_trailing_bytes(0.0):
             self.pool.give_back(answer.connection)
         else:
             answer.connection.close()
 
-    def _read_some(self, answer: Answer) -> bytes:
+    def _read_some(self, answer: Response) -> bytes:
         """The beginning of a body that is not the file: enough to judge it, and decoded."""
         body = b""
         view = _buffer()[:ERROR_BODY_BYTES]
@@ -253,7 +259,7 @@ class Fetch:
 
     # The body
 
-    def _receive(self, verdict: Verdict, answer: Answer, *, redirected: bool) -> Download:
+    def _receive(self, verdict: Verdict, answer: Response, *, redirected: bool) -> Download:
         self._accept_status(verdict, answer)
         decoder = decoder_for(answer.encoding)
         if self.spool.size == 0:
@@ -286,7 +292,7 @@ class Fetch:
             raise DownloadFailed(Fault.BROKEN_RESUME, f"more than {self.total} bytes came")
         raise DownloadFailed(Fault.TRUNCATED, f"{self.spool.size} of {self.total} bytes came")
 
-    def _accept_status(self, verdict: Verdict, answer: Answer) -> None:
+    def _accept_status(self, verdict: Verdict, answer: Response) -> None:
         """Return when the body is the file, or the part of it that was asked for. Raises DownloadFailed."""
         status, headers = answer.status, answer.headers
         asked = self.spool.size if self.bookmark is not None else 0
@@ -318,7 +324,7 @@ class Fetch:
             self.gate.complained(verdict.netloc, self.policy.per_host_concurrency, asked_pause)
         raise failure
 
-    def _begin(self, answer: Answer) -> None:
+    def _begin(self, answer: Response) -> None:
         """Take note of what the first complete answer tells of the file."""
         self.bookmark = Bookmark.of(answer.headers, answer.length)
         self.offered = offered_digests(answer.headers)
@@ -327,7 +333,7 @@ class Fetch:
             if hasher is not None:
                 self.spool.hashers[name] = hasher
 
-    def _pump(self, answer: Answer, decoder: Decoder | None, take: Callable[[memoryview], None]) -> None:
+    def _pump(self, answer: Response, decoder: Decoder | None, take: Callable[[memoryview], None]) -> None:
         """Everything of the body through ``take``, in large blocks; what came before a failure is kept."""
         view = _buffer()
         filled = 0
@@ -355,7 +361,7 @@ class Fetch:
         if decoder is not None and answer.received:
             decoder.end()
 
-    def _refuse_document(self, verdict: Verdict, answer: Answer, head: bytes, *, redirected: bool) -> None:
+    def _refuse_document(self, verdict: Verdict, answer: Response, head: bytes, *, redirected: bool) -> None:
         """Stop at the first bytes when they are a web page, XML or JSON instead of a file."""
         self.asked = Asked.of(
             self.order.expected,
@@ -378,7 +384,7 @@ class Fetch:
 
     # The proof
 
-    def _prove(self, verdict: Verdict, answer: Answer) -> Download:
+    def _prove(self, verdict: Verdict, answer: Response) -> Download:
         """Check what has arrived; everything that came over the wire is in the spool now."""
         status = answer.status
         if self.spool.size == 0:
@@ -405,13 +411,13 @@ class Fetch:
             unverified_digests=tuple(sorted(set(self.offered) - set(verified))),
         )
 
-    def _proven_container(self, answer: Answer) -> ContainerReport:
+    def _proven_container(self, answer: Response) -> ContainerReport:
         """The report on the file; a stump behind which more came is a lie about its length, not a cut file."""
         try:
             return proven_container(self.spool.path, self.asked, answer.status)
         except DownloadFailed as failure:
             cut = failure.fault is Fault.INCOMPLETE and answer.reusable
-            if not cut or not answer.connection.excess(_EXCESS_PATIENCE):
+            if not cut or not answer.connection.has_trailing_bytes(_EXCESS_PATIENCE):
                 raise
         detail = f"more came behind the {answer.length} bytes it announced"
         raise DownloadFailed(Fault.LENGTH_LIE, detail, status=answer.status)

@@ -35,7 +35,7 @@ class _Host:
     """Length of the last pause that was taken without being told how long."""
 
 
-class HostGate:
+class HostThrottle:
     """Who may ask a host now. One per process, shared by all threads and downloaders."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, first_pause: float = _FIRST_PAUSE) -> None:
@@ -113,5 +113,5 @@ class HostGate:
         return state
 
 
-PROCESS_GATE: Final = HostGate()
+PROCESS_THROTTLE: Final = HostThrottle()
 """The gate of this process."""

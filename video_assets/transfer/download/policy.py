@@ -95,7 +95,7 @@ class Download:
 
 
 @dataclass(slots=True)
-class Order:
+class FetchRequest:
     """What one fetch was asked for."""
 
     url: str = field(repr=False)

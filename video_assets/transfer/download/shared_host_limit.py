@@ -1,6 +1,7 @@
 """Limits per host that hold across processes: a connection to a host needs one of its numbered slots.
 
-Inside one process :mod:`.host_throttle` is enough; when several runs work at the same time, each takes leases ``host:{host}:{slot}`` in the catalog, so that together they stay within the limit.
+Inside one process :mod:`.host_throttle` is enough; when several runs work at the same time, each takes leases
+``host:{host}:{slot}`` in the catalog, so that together they stay within the limit.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from urllib3.util import wait_for_read
 
 from video_assets.transfer.failures import DownloadFailed, Fault
 from video_assets.transfer.http.http1 import Chunks, Head, Reader, read_head
-from video_assets.transfer.http.timeouts import Watch
+from video_assets.transfer.http.timeouts import TimeLimits
 from video_assets.transfer.ssrf.guard import Verdict
 
 _READ_AHEAD: Final = 65_536
@@ -47,7 +47,7 @@ class _Wire(io.RawIOBase):
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self.watch: Watch | None = None
+        self.watch: TimeLimits | None = None
         self.dry = False
         """True while only bytes that are already here may be read."""
 
@@ -99,8 +99,8 @@ class Connection:
         return self._secure.session if self._secure else None
 
     def ask(
-        self, verdict: Verdict, headers: Mapping[str, str], watch: Watch, *, most_header_bytes: int
-    ) -> Answer:
+        self, verdict: Verdict, headers: Mapping[str, str], watch: TimeLimits, *, most_header_bytes: int
+    ) -> Response:
         """Send a GET for the verdict's target, byte for byte, and read the answer's headers.
 
         Raises DownloadFailed; ``RESET`` with :attr:`used` set may just be a kept connection that had died.
@@ -117,9 +117,9 @@ class Connection:
             raise DownloadFailed(Fault.RESET, "the request could not be sent") from None
         head = read_head(self._reader, most_header_bytes)
         watch.begin_body()
-        return Answer(self, head, self._reader)
+        return Response(self, head, self._reader)
 
-    def excess(self, patience: float) -> bool:
+    def has_trailing_bytes(self, patience: float) -> bool:
         """True when more bytes came than the last answer announced; waits up to ``patience`` seconds for them."""
         self._wire.dry = True
         try:
@@ -144,7 +144,7 @@ class Connection:
         self._socket.close()
 
 
-class Answer:
+class Response:
     """Status, headers and body of one answer. ``length`` is what Content-Length announces, None when nothing."""
 
     def __init__(self, connection: Connection, head: Head, reader: Reader) -> None:

@@ -12,7 +12,7 @@ _SLICE: Final = 1.0
 """Seconds between two looks at cancellation while the source is silent."""
 
 
-class Watch:
+class TimeLimits:
     """The patience of one fetch: total deadline, longest silence, least rate, cancellation.
 
     A socket timeout alone never fires on a source that drips one byte at a time, so every read of the wire is

@@ -24,7 +24,7 @@ from video_assets.catalog.models import utc_now
 from video_assets.reasons import Reason
 from video_assets.transfer.rescue.kept_files import KeepLimits, KeptFiles, Standing
 from video_assets.transfer.rescue.kept_folder import KeptFileDamaged, KeptFileUnreadable, Verified
-from video_assets.transfer.rescue.target import Cargo, RescueFailed, sentence
+from video_assets.transfer.rescue.target import RescueFailed, RescueTarget, sentence
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Keeping:
         self._catalog = catalog
         self._files = KeptFiles(spool, limits)
 
-    def bring(self, cargo: Cargo, fetch: Callable[[], Verified]) -> Verified:
+    def bring(self, cargo: RescueTarget, fetch: Callable[[], Verified]) -> Verified:
         """The bytes that an earlier try verified, else what ``fetch`` brings, which is kept from here on.
 
         Raises RescueFailed. While the bytes may be in a spool it is never for the source's sake.
@@ -80,12 +80,12 @@ class Keeping:
             return file
         return self._files.add(cargo.resource, file.download, file.facts, cargo.deadline_at)
 
-    def note(self, session: Session, cargo: Cargo, file: Verified) -> None:
+    def note(self, session: Session, cargo: RescueTarget, file: Verified) -> None:
         """Tell the other workers that the bytes are here, in the transaction that journals the upload."""
         if file.is_kept and (spool := self._spool_id()):
             kept.note(session, cargo.resource, spool, host=socket.gethostname(), size=file.download.size)
 
-    def put_back(self, cargo: Cargo, file: Verified, exc: BaseException) -> None:
+    def put_back(self, cargo: RescueTarget, file: Verified, exc: BaseException) -> None:
         """After a failure behind the verification: the bytes wait for the next try, within the limits."""
         if not file.is_kept:
             return
@@ -99,7 +99,7 @@ class Keeping:
             exc.bytes_are_kept = True
             exc.message = f"{sentence(exc.message)} The verified bytes are kept; only the upload is tried again."
 
-    def remove(self, cargo: Cargo, file: Verified) -> None:
+    def remove(self, cargo: RescueTarget, file: Verified) -> None:
         """After the commit, which has forgotten the row: the bytes are not needed any more."""
         if file.is_kept:
             self._files.remove(cargo.resource)
@@ -131,7 +131,7 @@ class Keeping:
                 return Standing.IN_USE
             return Standing.WANTED if _is_pending(session, resource) else Standing.SETTLED
 
-    def _other_holder(self, cargo: Cargo) -> KeptFile | None:
+    def _other_holder(self, cargo: RescueTarget) -> KeptFile | None:
         """Another machine that holds the verified bytes and may still store them.
 
         Raises RescueFailed when it is at it, so that the file is neither downloaded twice nor its link renewed;

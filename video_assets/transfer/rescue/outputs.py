@@ -122,10 +122,10 @@ class Rescuer:
             self.source_patience,
             require_playable=self.require_playable,
         )
-        cargo: dict[str, _OutputCargo] = {}
+        cargo: dict[str, _OutputTarget] = {}
 
-        def load(output_id: str) -> _OutputCargo:
-            cargo[output_id] = _OutputCargo(output_id, self)
+        def load(output_id: str) -> _OutputTarget:
+            cargo[output_id] = _OutputTarget(output_id, self)
             return cargo[output_id]
 
         outcomes = saga.run(output_ids, load, run_id=run_id, patience=patience)
@@ -145,7 +145,7 @@ def _result(outcome: Outcome, generation_id: str) -> RescueResult:
     )
 
 
-class _OutputCargo:
+class _OutputTarget:
     """One row of ``output``, its ``media_file`` and its generation."""
 
     def __init__(self, output_id: str, tools: Rescuer) -> None:

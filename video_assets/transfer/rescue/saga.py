@@ -41,11 +41,11 @@ from video_assets.transfer.rescue.kept_files import KeepLimits
 from video_assets.transfer.rescue.kept_folder import Verified
 from video_assets.transfer.rescue.retrying import next_attempt
 from video_assets.transfer.rescue.target import (
-    Cargo,
     LeaseLost,
     Observer,
     Outcome,
     RescueFailed,
+    RescueTarget,
     Result,
     Step,
     StoredCopy,
@@ -79,7 +79,7 @@ class Saga:
     def run(
         self,
         ids: Sequence[str],
-        load: Callable[[str], Cargo],
+        load: Callable[[str], RescueTarget],
         *,
         run_id: str | None = None,
         patience: timedelta = timedelta(),
@@ -103,7 +103,9 @@ class Saga:
             outcomes.update({outcome.id: outcome for outcome in self._round(due, load, run_id)})
         return [outcomes[id_] for id_ in ids]
 
-    def _round(self, ids: Sequence[str], load: Callable[[str], Cargo], run_id: str | None) -> list[Outcome]:
+    def _round(
+        self, ids: Sequence[str], load: Callable[[str], RescueTarget], run_id: str | None
+    ) -> list[Outcome]:
         if not ids:
             return []
         self.spool.mkdir(parents=True, exist_ok=True)
@@ -114,7 +116,7 @@ class Saga:
         ):
             return list(pool.map(lambda id_: self._rescue_one(load(id_), holder, heartbeat, run_id), ids))
 
-    def _rescue_one(self, cargo: Cargo, holder: str, heartbeat: Heartbeat, run_id: str | None) -> Outcome:
+    def _rescue_one(self, cargo: RescueTarget, holder: str, heartbeat: Heartbeat, run_id: str | None) -> Outcome:
         started = utc_now()
         claim = self._claim(cargo, holder, run_id)
         if isinstance(claim, Outcome):
@@ -136,7 +138,7 @@ class Saga:
                     leases.release(session, claim)
                 raise
 
-    def _claim(self, cargo: Cargo, holder: str, run_id: str | None) -> Outcome | leases.Claim:
+    def _claim(self, cargo: RescueTarget, holder: str, run_id: str | None) -> Outcome | leases.Claim:
         with self.catalog.write() as session:
             claim = leases.acquire(session, cargo.resource, holder, ttl=self.lease)
             outcome = cargo.settled(session)
@@ -148,7 +150,7 @@ class Saga:
             cargo.begin(session, run_id)
             return claim
 
-    def _save(self, cargo: Cargo, claim: leases.Claim, run_id: str | None) -> int:
+    def _save(self, cargo: RescueTarget, claim: leases.Claim, run_id: str | None) -> int:
         """Everything between the claim and the commit. Returns the size in bytes."""
         with TemporaryDirectory(dir=self.spool, prefix="rescue-") as folder:
             file = self._keeping.bring(cargo, lambda: self._download(cargo, Path(folder)))
@@ -164,12 +166,12 @@ class Saga:
             self._saw(Step.COMMITTED, cargo)
             return file.download.size
 
-    def _download(self, cargo: Cargo, folder: Path) -> Verified:
+    def _download(self, cargo: RescueTarget, folder: Path) -> Verified:
         download = cargo.fetch(folder, lambda step: self._saw(step, cargo))
         self._saw(Step.DOWNLOADED, cargo)
         return Verified(download, verify(download, require_playable=self.require_playable), is_kept=False)
 
-    def _make_durable(self, cargo: Cargo, claim: leases.Claim, file: Verified, run_id: str | None) -> None:
+    def _make_durable(self, cargo: RescueTarget, claim: leases.Claim, file: Verified, run_id: str | None) -> None:
         download = file.download
         with self._fenced(claim) as session:
             key, known_before = cargo.journal(session, download, self.storage.bucket, run_id)
@@ -226,7 +228,7 @@ class Saga:
 
     # -- the catalog ----------------------------------------------------------------------------------------
 
-    def _commit(self, cargo: Cargo, claim: leases.Claim, copy: StoredCopy, run_id: str | None) -> None:
+    def _commit(self, cargo: RescueTarget, claim: leases.Claim, copy: StoredCopy, run_id: str | None) -> None:
         """One transaction: the copy becomes ours and the temporary URL is gone."""
         try:
             with self._fenced(claim) as session:
@@ -245,7 +247,7 @@ class Saga:
                 ) from None
             raise
 
-    def _roll_back(self, cargo: Cargo, key: str) -> None:
+    def _roll_back(self, cargo: RescueTarget, key: str) -> None:
         """Remove what was uploaded, unless the commit did happen and only its answer was lost."""
         try:
             with self.catalog.read() as session:
@@ -266,7 +268,7 @@ class Saga:
             yield session
 
     def _record_failure(
-        self, cargo: Cargo, claim: leases.Claim, failure: RescueFailed, run_id: str | None
+        self, cargo: RescueTarget, claim: leases.Claim, failure: RescueFailed, run_id: str | None
     ) -> Outcome:
         now = utc_now()
         policy = RETRY_POLICIES[failure.reason]
@@ -300,7 +302,7 @@ class Saga:
         )
 
     def _next_attempt(
-        self, cargo: Cargo, failure: RescueFailed, now: datetime, first_seen: datetime
+        self, cargo: RescueTarget, failure: RescueFailed, now: datetime, first_seen: datetime
     ) -> datetime | None:
         """When to try again; None when the file is lost."""
         if failure.certain and not failure.renewable:
@@ -318,7 +320,7 @@ class Saga:
             patience=self.source_patience,
         )
 
-    def _saw(self, step: Step, cargo: Cargo) -> None:
+    def _saw(self, step: Step, cargo: RescueTarget) -> None:
         log.debug("%s %s", cargo.id, step)
         if self.observer is not None:
             self.observer(step, cargo.id)

@@ -1,6 +1,6 @@
 """What the saga carries: the words of its steps and results, and what it has to be told about one file.
 
-A :class:`Cargo` is the bridge between the engine (:mod:`.saga`) and the rows that describe
+A :class:`RescueTarget` is the bridge between the engine (:mod:`.saga`) and the rows that describe
 a file: an output of a provider job, or a file that a legacy source links to.
 """
 
@@ -138,7 +138,7 @@ class StoredCopy:
     etag: str | None
 
 
-class Cargo(Protocol):
+class RescueTarget(Protocol):
     """One file that has to become durable, as the rows that describe it know it.
 
     Methods that get a session work inside one short transaction of the engine and do not commit it.
