@@ -24,11 +24,11 @@ def classify(
     URL that is dead already was temporary too. ``hosts`` are the user's own rules; they win over built-in ones.
     """
     analysis = recent_analysis(url)
-    verdicts, retention = analysis.verdicts, analysis.retention
+    verdicts = analysis.verdicts
     told = _told(analysis, hosts) if hosts else None
     if told is not None:
         kept = [each for each in verdicts if each.secrets or each.scheme.retention is None]
-        verdicts, retention = [*kept, Verdict(told, Kind.TEMPORARY, None, told.bound, [])], told.retention
+        verdicts = [*kept, Verdict(told, Kind.TEMPORARY, None, told.bound, [])]
     if not verdicts:
         return _PERMANENT
     kind = Kind.CREDENTIAL_ONLY
@@ -53,7 +53,7 @@ def classify(
         bound,
         analysis.carries_jwt,
         tuple(dict.fromkeys([url[start:end] for start, end in analysis.secrets])),
-        retention,
+        analysis.retention if told is None else told.retention,
         any(verdict.truncated for verdict in verdicts),
     )
 

@@ -183,8 +183,10 @@ def matching(parts: Parts) -> list[Match]:
                 Match(scheme, scheme.secret_spans(parts), bool(scheme.cut or scheme.jwt) and scheme.is_cut(parts))
             )
             token_named = token_named or scheme.jwt
-    if not any(_is_signature(match, parts) for match in found) and (begun := _beginning(parts)) is not None:
-        found.append(Match(begun, begun.secret_spans(parts), truncated=True))
+    if not (found and any(_is_signature(match, parts) for match in found)):
+        begun = _beginning(parts)
+        if begun is not None:
+            found.append(Match(begun, begun.secret_spans(parts), truncated=True))
     for scheme in fallbacks:
         if scheme.holds(parts):
             explained = [
@@ -211,9 +213,14 @@ def _is_signature(match: Match, parts: Parts) -> bool:
 
 def _beginning(parts: Parts) -> Scheme | None:
     """The first entry of which ``parts`` can only be the beginning."""
-    numbers = {number for name in parts.params for number in _begun_by(name)}
-    if parts.text.find("eyJ", parts.path_start) >= 0:
+    numbers: set[int] = set()
+    for name in parts.params:
+        if begun := _begun_by(name):
+            numbers.update(begun)
+    if "eyJ" in parts.text and parts.text.find("eyJ", parts.path_start) >= 0:
         numbers.update(_ANY_BEGINNING)
+    if not numbers:
+        return None
     for number in sorted(numbers):
         scheme = SCHEMES[number]
         if scheme.fallback and scheme.holds(parts):
