@@ -26,7 +26,10 @@ def touches(what: Literal["provider", "storage", "source", "nothing"]) -> dict[s
 
 
 def catalog_table(model: type[SQLModel]) -> Mapping[str, Any]:
-    """Definition metadata of an asset whose rows are in this table of the catalog: its name and its columns."""
+    """Definition metadata of an asset that is rows of this table of the catalog: its name and its columns.
+
+    Not for an asset of files: the columns would stand above its poster and its links.
+    """
     table = SQLModel.metadata.tables[str(model.__tablename__)]
     columns = [
         dg.TableColumn(

@@ -107,7 +107,7 @@ def legacy_findings(
     kinds={"sql", "objectstore"},
     owners=OWNERS,
     tags=touches("source"),
-    metadata=catalog_table(LegacyFile),
+    metadata={"dagster/table_name": str(LegacyFile.__tablename__)},
     code_version="1",
     description="One batch of a legacy source made durable: each file once, whatever number of rows name it, a "
     "dead link asked for again from its provider first. Rows are rewritten only in mode `apply`. Repeating it is "

@@ -1,4 +1,4 @@
-"""The legacy road as Dagster metadata: what is at risk, what a batch did, what a proof says."""
+"""The legacy workflow as Dagster metadata: what is at risk, what a batch did, what a proof says."""
 
 from __future__ import annotations
 

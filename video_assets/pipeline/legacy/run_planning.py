@@ -20,7 +20,7 @@ CALM_PRIORITY = -10
 """Of a backfill: live work always comes first."""
 SOON_PRIORITY = 0
 DYING_PRIORITY = 5
-"""Still below 10, which the live road's dying links have: those nobody else looks after."""
+"""Still below 10, which the dying links of live work have: those nobody else looks after."""
 
 RUNGS = ((1, DYING_PRIORITY), (3, 4), (6, 3), (12, 2), (24, 1))
 """Hours to live, at most → place in the queue: what waits climbs as its deadline comes near."""
@@ -77,7 +77,7 @@ class QueuedRun:
 
 
 def priority(deadline: datetime | None, now: datetime) -> int:
-    """A run's place in Dagster's queue: the sooner a link dies the higher, and never above the live road's."""
+    """A run's place in Dagster's queue: the sooner a link dies the higher, and never above live work."""
     if deadline is None or deadline <= now:
         return CALM_PRIORITY
     left = (deadline - now) / timedelta(hours=1)

@@ -19,7 +19,7 @@ from video_assets.generations.control import revive_outputs
 from video_assets.pipeline.failures import failure
 from video_assets.pipeline.live import metadata as reports
 from video_assets.pipeline.partitions import generation_requests
-from video_assets.pipeline.presentation import OWNERS, catalog_table, touches
+from video_assets.pipeline.presentation import OWNERS, touches
 from video_assets.pipeline.resources import ServicesParam
 from video_assets.pipeline.run_tags import PARENT_TAG, SENSOR_TAG
 from video_assets.reasons import RETRY_POLICIES, Reason
@@ -103,7 +103,7 @@ def publish(
     kinds={"objectstore"},
     owners=OWNERS,
     tags=touches("storage"),
-    metadata=catalog_table(MediaFile),
+    metadata={"dagster/table_name": str(MediaFile.__tablename__)},
     code_version="1",
     description="The durable copies of one generation: downloaded, verified, stored, read back and committed. "
     "Materialise a partition to rescue it now; it needs no configuration, and repeating it is harmless.",

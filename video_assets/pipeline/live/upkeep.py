@@ -83,7 +83,10 @@ def retire(instance: dg.DagsterInstance, services: Services) -> int:
     return retired
 
 
-@dg.job(executor_def=dg.in_process_executor, description="Housekeeping; safe to run at any time.")
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Remove what was left over and report what is stuck; safe to run at any time.",
+)
 def upkeep() -> None:
     tidy()
 
@@ -93,7 +96,7 @@ every_five_minutes = dg.ScheduleDefinition(
     job=upkeep,
     cron_schedule="*/5 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Housekeeping.",
+    description="Remove what was left over, report what is stuck.",
 )
 
 every_hour = dg.ScheduleDefinition(
