@@ -55,12 +55,13 @@ _ONE_VALUE = re.compile(
       [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?   # a time
     | =[A-Za-z][A-Za-z0-9+.\-]{1,20}://[^&]*+                      # a URL as a value
     | [?&](?:response-content-disposition|rscd)=[a-z]+;[^&]*+      # the name of the download
-    | [?&](?:(?:x-)?[a-z]+-process|imageview2?|imagemogr2|vframe|rect|crop)[=/][^&]*+  # how to process the file
+    | [?&](?:(?:x-)?[a-z]+-process|imageview2?|imagemogr2|vframe|rect|crop)[=/]  # how to process the file,
+      (?![^&]*%2[cC])[^&]*+                                        # its commas as they are
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 """Values in which doubtful characters are the value's own."""
-_NEXT_URL = re.compile(r"[^A-Za-z0-9=/&?](?=https?://)", re.IGNORECASE)
+_NEXT_URL = re.compile(r"[^A-Za-z0-9=/&?](?=https?://)|(?<=[A-Za-z0-9])(?=https?://)", re.IGNORECASE)
 _FILE_NAME_END = re.compile(r"\.[A-Za-z0-9]{2,5}\Z")
 _MORE_PATH = re.compile(r"[/?]|\.[A-Za-z0-9]{2,5}\b")
 
@@ -93,7 +94,10 @@ def complete_end(url: str, also: Iterable[int] = ()) -> int:
             continue
         if in_path and end not in next_url and not _ends_a_path(url, end):
             continue
-        if is_unknown or _is_complete(analyse(url[:end]), whole):
+        if is_unknown:
+            return end
+        part = analyse(url[:end])
+        if _is_complete(part, whole) or (end in next_url and _is_signed(part)):
             return end
     return len(url)
 
@@ -125,6 +129,7 @@ def _ends(url: str, start: int, whole: Analysis, secrets: list[Span]) -> Iterato
 def _is_padding(url: str, match: re.Match[str]) -> bool:
     """Whether the equals signs in group 2 complete the base64 text in group 1, as far as what follows tells."""
     value, signs = match.groups()
+    value = value.rpartition(":")[2]  # "KEY:SIGNATURE"
     follows_word = url[match.end() : match.end() + 1].isalnum()
     if _NO_BASE64.fullmatch(value):
         return False
@@ -162,6 +167,12 @@ def _is_complete(part: Analysis, whole: Analysis) -> bool:
     if mine.scheme is not theirs.scheme and not (theirs.scheme.fallback or theirs.truncated):
         return False
     return theirs.expires_at is None or mine.expires_at == theirs.expires_at
+
+
+def _is_signed(part: Analysis) -> bool:
+    """Whether ``part`` needs nothing of what follows it: another URL may be signed in another way."""
+    verdict = _naming(part)
+    return verdict is not None and verdict.kind is Kind.TEMPORARY and not verdict.truncated
 
 
 def _naming(analysis: Analysis) -> Verdict | None:
