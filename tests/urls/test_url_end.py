@@ -167,3 +167,50 @@ def test_no_letter_behind_a_signed_url_is_lost(url: str, follower: str) -> None:
     after = rewritten(f"x {url}{follower}")
     assert after == f"x {NEW}{follower}"
     assert classify(NEW).is_persistable
+
+
+QINIU = (
+    "https://cdn.example.com/a.mp4?e=1796000000&token=AbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcd:"
+    "dARKPTnamqWNLkF_qCiRZ2b5pT4="
+)
+SIGNED_LAST = (
+    CLOUDFRONT.split("&")[0] + "&Key-Pair-Id=K38HBHX5LX3X2H&Signature=" + ("Ab1~cD2-eF3_" * 29)[:342] + "__"
+)
+CLOUD_CDN = (
+    "https://media.example.com/a.mp4?Expires=1796000000&KeyName=my-key&Signature=y0KspupVb1fBaNcVy0ZSd2Vs3bc="
+)
+OSS_FRAME = (
+    "https://b.oss-cn-hangzhou.aliyuncs.com/a.mp4?Expires=1796000000&OSSAccessKeyId=LTAI5tExample"
+    "&Signature=abcdEFGH1234abcdEFGH1234abc%3D&x-oss-process=video%2Fsnapshot%2Ct_1000%2Cf_jpg"
+)
+
+
+@pytest.mark.parametrize("url", [QINIU, SIGNED_LAST, CLOUD_CDN, OSS_FRAME, f"{S3}&x-id=GetObject"])
+@pytest.mark.parametrize("behind", ["", ",My film", ";1280", ":poster.jpg", "|a", "->done", "%", "\u2026 more"])
+def test_padding_is_of_the_signature_and_what_follows_is_not(url: str, behind: str) -> None:
+    assert rewritten(f"see {url}{behind}") == f"see {NEW}{behind}"
+
+
+def test_the_bracket_behind_a_padded_signature_is_no_arrow_where_one_was_opened() -> None:
+    assert rewritten(f"<{QINIU}>, &lt;{QINIU}&gt;") == f"<{NEW}>, &lt;{NEW}&gt;"
+
+
+@pytest.mark.parametrize("first", [S3, f"{S3}&x-id=GetObject", CLOUDFRONT, AZURE])
+def test_two_signed_urls_with_nothing_between_them_are_two(first: str) -> None:
+    assert [finding.url for finding in find(first + S3)] == [first, S3]
+
+
+@pytest.mark.parametrize("before", ["video/mp4;", "1/2:", "a/b=", "clips\\a.mp4,", "a?b,", "\\url{"])
+def test_what_stands_before_a_url_with_a_token_is_no_path_to_it(before: str) -> None:
+    assert rewritten(f"{before}{JWT}") == f"{before}{NEW}"
+
+
+def test_a_url_behind_the_name_of_a_download_is_another_one() -> None:
+    assert rewritten(f"{S3}&download=a.mp4 https://example.com/b.mp4") == f"{NEW} https://example.com/b.mp4"
+
+
+@pytest.mark.parametrize("url", [AZURE, SIGNED_LAST, CLOUD_CDN, OSS_FRAME.rpartition("&")[0]])
+def test_a_signature_without_all_of_its_padding_was_cut_off(url: str) -> None:
+    signature = url.rstrip("=_").removesuffix("%3D")
+    assert not classify(url).truncated
+    assert all(classify(url[:end]).truncated for end in range(len(signature), len(url)))

@@ -59,8 +59,8 @@ def apply_row(
 ) -> None:
     """Make the change, in one transaction. ``open_stored`` gives the bytes of BLOBs that come back.
 
-    Raises ConcurrentChange, RowRefused and ValueAltered, each with nothing changed; SourceBusy; and SourceError when
-    the source fails, in which case nobody knows whether the change was committed.
+    Raises ConcurrentChange, RowRefused and ValueAltered, each with nothing changed; SourceBusy; and SourceError
+    when the source fails, in which case nobody knows whether the change was committed.
     """
     key = decode_key(change.row_key)
     names = list(change.after)

@@ -73,10 +73,11 @@ _FIRST_WINDOW = 192
 _MARGIN = 48
 _MAX_PEELS = 12
 _QUOTE_REFERENCE = re.compile(r"&(?:amp;)*(?:#0*39|#[xX]0*27|apos);\Z")
+_LESS_REFERENCE = re.compile(r"&(?:amp;)*(?:#0*60|#[xX]0*3[cC]|lt);\Z")
 _SPACED = re.compile(
     r"""https?://[^\s?\#"'<>`\\]++(?:[ ][^\s?\#"'<>`\\:]++){0,20}   # a path, with blanks or without
         \?[^\s"'<>`\\,;&]++(?:&(?!amp;)[^\s"'<>`\\,;&]++)*?
-        (?:[?&](?:download|filename|attname|dl)=[^"'<>`&\r\n]*\.[A-Za-z0-9]{2,5})?   # the name of the download
+        (?:[?&](?:download|filename|attname|dl)=(?:(?!://)[^"'<>`&\r\n])*\.[A-Za-z0-9]{2,5})?   # a name
         \Z""",
     re.VERBOSE,
 )
@@ -85,12 +86,17 @@ _FILE_BEFORE_QUERY = re.compile(r"\.[A-Za-z0-9]{2,5}\?")
 _LONGEST_QUOTED = 4096
 _PATH_START = re.compile(r"(?<![^\s\"'<>`=(,;|\[{])(?:\.{0,2}\\*+/|\?)")
 _PATH_HEAD = re.compile(r"\.{0,2}/|\?")
+_LABELLED = re.compile(
+    r"\A(?:[^?]*[^/=?]|[^?]*=|[^?=]*\?[^=]*[,;|]\s*)https?:\\*/\\*/",
+    re.IGNORECASE,
+)
+"""A URL with something before it that is no path to it."""
 _PATH = re.compile(r"""\s*+["']?([\w.~%+,@-]*+[/?\\][^\s"<>`\u3002\uff0e\uff61]*+)"?\s*+\Z""")
 
 
 def whole_path(view: View) -> Candidate | None:
     """The text as a whole, when it is one path or query without a host that carries something like a JWT."""
-    if "eyJ" not in view.text:
+    if "eyJ" not in view.text or _LABELLED.search(view.text):
         return None
     inner = view
     for _ in range(_MAX_PEELS):
@@ -241,6 +247,8 @@ def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: in
         return quoted
     if before == ";" and _QUOTE_REFERENCE.search(view.text, max(floor, anchor - 24), anchor):
         before = "'"
+    elif before == ";" and _LESS_REFERENCE.search(view.text, max(floor, anchor - 24), anchor):
+        before = "<"
     window = _FIRST_WINDOW
     while True:
         limit = min(end, anchor + window)
@@ -265,7 +273,7 @@ def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: in
                     return None
                 if head is _HEAD:
                     url = inner.text[start:stop]
-                    length = complete_end(url, _ends_by_spelling(inner, start, stop))
+                    length = complete_end(url, _ends_by_spelling(inner, start, stop, before))
                     # Punctuation alone behind a URL that fills a value is no label.
                     if not is_whole_value or any(map(str.isalnum, url[length:])):
                         stop = start + length
@@ -282,10 +290,11 @@ def _quoted_with_blanks(view: View, anchor: int, end: int, quote: str) -> Candid
     return Candidate(view, anchor, closing)
 
 
-def _ends_by_spelling(view: View, start: int, stop: int) -> Iterator[int]:
+def _ends_by_spelling(view: View, start: int, stop: int, before: str) -> Iterator[int]:
     """Where the text of ``view.text[start:stop]`` shows that the URL may end, as offsets from ``start``.
 
-    Before an ampersand that is escaped for markup, where one before it is not; and before an arrow (``=>``).
+    Before an ampersand that is escaped for markup, where one before it is not; before an arrow (``=>``, ``->``),
+    unless the bracket is the one that closes ``<``; and before a percent sign that begins no escape.
     """
     if view.codec is HTML and view.parent is not None:
         raw = view.parent.text
@@ -300,7 +309,8 @@ def _ends_by_spelling(view: View, start: int, stop: int) -> Iterator[int]:
     outer, end = view, stop
     while outer.parent is not None and end == len(outer.text):
         outer, end = outer.parent, outer.outwards(end)
-    if view.text.endswith("=", start, stop) and outer.text.startswith(">", end):
+    is_arrow = before != "<" and view.text.endswith(("=", "-"), start, stop) and outer.text.startswith(">", end)
+    if is_arrow or view.text.endswith("%", start, stop):
         yield stop - 1 - start
 
 

@@ -55,12 +55,13 @@ _ONE_VALUE = re.compile(
       [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?   # a time
     | =[A-Za-z][A-Za-z0-9+.\-]{1,20}://[^&]*+                      # a URL as a value
     | [?&](?:response-content-disposition|rscd)=[a-z]+;[^&]*+      # the name of the download
-    | [?&](?:(?:x-)?[a-z]+-process|imageview2?|imagemogr2|vframe|rect|crop)[=/][^&]*+  # how to process the file
+    | [?&](?:(?:x-)?[a-z]+-process|imageview2?|imagemogr2|vframe|rect|crop)[=/]  # how to process the file,
+      (?![^&]*%2[cC])[^&]*+                                        # its commas as they are
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 """Values in which doubtful characters are the value's own."""
-_NEXT_URL = re.compile(r"[^A-Za-z0-9=/&?](?=https?://)", re.IGNORECASE)
+_NEXT_URL = re.compile(r"[^A-Za-z0-9=/&?](?=https?://)|(?<=[A-Za-z0-9])(?=https?://)", re.IGNORECASE)
 _FILE_NAME_END = re.compile(r"\.[A-Za-z0-9]{2,5}\Z")
 _MORE_PATH = re.compile(r"[/?]|\.[A-Za-z0-9]{2,5}\b")
 
@@ -99,6 +100,8 @@ def complete_end(url: str, also: Iterable[int] = ()) -> int:
         if is_unknown:
             return end
         part = analyse(url[:end])
+        if end in next_url and _is_signed(part):
+            return end
         if _is_complete(part, whole):
             if not _is_guess(part):
                 return end
@@ -133,6 +136,7 @@ def _ends(url: str, start: int, whole: Analysis, secrets: list[Span]) -> Iterato
 def _is_padding(url: str, match: re.Match[str]) -> bool:
     """Whether the equals signs in group 2 complete the base64 text in group 1, as far as what follows tells."""
     value, signs = match.groups()
+    value = value.rpartition(":")[2]  # "KEY:SIGNATURE"
     follows_word = url[match.end() : match.end() + 1].isalnum()
     if _NO_BASE64.fullmatch(value):
         return False
@@ -176,6 +180,12 @@ def _is_guess(analysis: Analysis) -> bool:
     """Whether only names and shapes say that this is a signed URL; a longer one may be known for certain."""
     named = _naming(analysis)
     return named is None or named.scheme.fallback
+
+
+def _is_signed(part: Analysis) -> bool:
+    """Whether ``part`` needs nothing of what follows it: another URL may be signed in another way."""
+    verdict = _naming(part)
+    return verdict is not None and verdict.kind is Kind.TEMPORARY and not verdict.truncated
 
 
 def _naming(analysis: Analysis) -> Verdict | None:

@@ -15,6 +15,9 @@ from video_assets.urls.syntax.parts import Param, Parts
 from video_assets.urls.syntax.tokens import begun_jwt, is_signature
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/\-_~ ]*")
+_PADDING = re.compile(r"(?:={1,2}|_{1,2})\Z")
+"""CloudFront writes underscores."""
+_HALF_AN_ESCAPE = re.compile(r"%[0-9A-Fa-f]?\Z")
 _HEX = re.compile(r"[0-9a-fA-F]*")
 _DIGITS = re.compile(r"[1-9][0-9]{0,8}|")
 _BASE64_LENGTHS = frozenset((size * 4 + 2) // 3 for size in (16, 20, 32, 48, 64, 70, 71, 72, 128, 256, 384, 512))
@@ -33,10 +36,19 @@ def short_der(value: str) -> bool:
 
 
 def short_base64(value: str) -> bool:
-    """Base64 without its padding and of no length that a signature has (HMAC, RSA, ECDSA)."""
-    value = re.sub(r"%[0-9A-Fa-f]?\Z", "", value)
+    """Base64 that broke off in an escape or in its padding, or is of no length that a signature has.
+
+    Known are the lengths of HMAC, RSA and ECDSA. The padding counts: these signers write it.
+    """
+    if _HALF_AN_ESCAPE.search(value):
+        return True
+    padding = _PADDING.search(value)
+    if padding and padding.start() in _BASE64_LENGTHS:
+        return len(value) % 4 > 0
     return (
-        len(value) not in _BASE64_LENGTHS and len(value) < max(_BASE64_LENGTHS) and bool(_BASE64.fullmatch(value))
+        (len(value) not in _BASE64_LENGTHS or len(value) % 4 > 0)
+        and len(value) < max(_BASE64_LENGTHS)
+        and bool(_BASE64.fullmatch(value))
     )
 
 

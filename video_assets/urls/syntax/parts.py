@@ -189,7 +189,9 @@ class Parts:
         if name.endswith("]"):  # "file[expires]" of PHP and Rails
             name = name[name.rfind("[") + 1 : -1] or name
         param = Param(name, raw, start, value_start, end, in_path)
-        if raw[:1] in PLACEHOLDER_BEGINS and is_placeholder(raw):  # hidden, or not filled in: it is not there
+        is_name = name == "keyname" and raw[:1].islower()  # "my-key" is one
+        if raw[:1] in PLACEHOLDER_BEGINS and not is_name and is_placeholder(raw):
+            # Hidden, or not filled in: it is not there.
             self.placeholders.append(param)
             return
         known = params.get(name)
