@@ -8,7 +8,15 @@ from datetime import timedelta, timezone
 from video_assets.urls import moments
 from video_assets.urls.classification import Bound
 from video_assets.urls.parts import Parts
-from video_assets.urls.schemes.beginnings import drawn, last_is, short_base64, short_epoch, short_hex, timed
+from video_assets.urls.schemes.beginnings import (
+    drawn,
+    last_is,
+    short_base64,
+    short_epoch,
+    short_hex,
+    timed,
+    written,
+)
 from video_assets.urls.schemes.model import (
     EPOCH_VALUE,
     HASH_VALUE,
@@ -35,6 +43,10 @@ from video_assets.urls.schemes.model import (
 # timestamp-rand-uid-md5: Alibaba type A, Tencent type A, Volcengine type A, Huawei CDN method A
 _TYPE_A = re.compile(
     rf"^(?P<time>[0-9]{{10}}|[0-9a-fA-F]{{8}})-[0-9A-Za-z]{{1,128}}-[0-9A-Za-z_]{{1,64}}-(?P<secret>{MD5}(?:[0-9a-fA-F]{{8}}|{MD5})?)$"
+)
+
+_TYPE_A_BEGUN = re.compile(
+    r"1[5-9][0-9]{8}-(?:[0-9A-Za-z]{1,128}(?:-[0-9A-Za-z_]{0,64}(?:-[0-9a-f]{0,31})?)?)?\Z"
 )
 
 _TYPE_B = re.compile(
@@ -80,6 +92,8 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         expires=shaped_time(("auth_key",), _TYPE_A, base=16, bound=Bound.LOWER),
         secret=(shaped_secret(("auth_key",), _TYPE_A),),
         volatile=("auth_key",),
+        begins=("auth_key",),
+        begins_when=both(last_is("auth_key"), written("auth_key", _TYPE_A_BEGUN)),
     ),
     Scheme(
         name="tencent_cdn_a",
