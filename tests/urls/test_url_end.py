@@ -214,3 +214,59 @@ def test_a_signature_without_all_of_its_padding_was_cut_off(url: str) -> None:
     signature = url.rstrip("=_").removesuffix("%3D")
     assert not classify(url).truncated
     assert all(classify(url[:end]).truncated for end in range(len(signature), len(url)))
+
+
+GOOGLE = (
+    "https://storage.googleapis.com/b/a.mp4?X-Goog-Algorithm=GOOG4-RSA-SHA256&X-Goog-Credential=a%40b%2F20261128%2F"
+    "auto%2Fstorage%2Fgoog4_request&X-Goog-Date=20261128T000000Z&X-Goog-Expires=604800&X-Goog-SignedHeaders=host"
+    "&X-Goog-Signature=" + "0123456789abcdef" * 32
+)
+FASTLY = "https://h.example.com/a.mp4?token=1796000000_" + "0123456789" * 4
+TYPE_A = "https://h.example.com/a.mp4?auth_key=1796000000-0-0-0123456789abcdef0123456789abcdef"
+VERIFY = "https://h.example.com/a.mp4?verify=1796000000-abcdEFGH1234abcdEFGH1234abcdEFGH1234abcdEFG%3D"
+
+
+@pytest.mark.parametrize(
+    ("url", "first"),
+    [
+        (S3, "?X-Amz-"),
+        (S3 + "&x-id=GetObject", "&x-id"),
+        (GOOGLE.partition("&X-Goog-Signature")[0], "?X-Goog-"),
+        (GOOGLE, "X-Goog-Signature=" + "0123456789abcdef" * 4 + "0"),  # 64 alone may be an HMAC
+        (OSS_FRAME.rpartition("&")[0], "&OSSAccessK"),
+        (FASTLY, "?token=1796000000_"),
+        (TYPE_A, "?auth_key=1796000000-"),
+        (VERIFY, "?verify=1796000000-"),
+        (AZURE.replace("sv=2022-11-02&st=2026-11-28T00:00:00Z&", ""), "&sr=b"),
+    ],
+)
+def test_a_signed_url_is_known_and_called_truncated_wherever_it_was_cut_off(url: str, first: str) -> None:
+    assert classify(url).truncated is (url.endswith("SignedHeaders=host"))
+    end_of_value = url.index(first) + len(first)
+    for end in range(end_of_value, len(url) - (len("=GetObject") if first == "&x-id" else 0)):
+        assert [finding.classification.truncated for finding in find(f"see {url[:end]}")] == [True], url[:end][
+            -30:
+        ]
+
+
+@pytest.mark.parametrize(
+    "query", ["X-Amz", "google", "access", "auth_key=abc", "token=1796000000", "verify=1", "x-id", "se=2026"]
+)
+def test_a_short_or_common_name_is_no_beginning(query: str) -> None:
+    assert not find(f"https://example.com/a?{query}")
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "&response-content-type=video/mp4;codecs=avc1",
+        "&response-content-disposition=attachment%3B+filename*%3DUTF-8%27%27a.mp4",
+        "&auto=format,compress",
+    ],
+)
+def test_a_list_or_a_name_of_the_url_itself_is_not_cut_short(ending: str) -> None:
+    assert [finding.url for finding in find(f"see {S3}{ending} there")] == [S3 + ending]
+
+
+def test_what_follows_a_padded_signature_in_the_query_is_of_the_url() -> None:
+    assert [finding.url for finding in find(f"see {CLOUD_CDN}&x=1 there")] == [f"{CLOUD_CDN}&x=1"]

@@ -54,7 +54,11 @@ _ONE_VALUE = re.compile(
     r"""
       [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?   # a time
     | =[A-Za-z][A-Za-z0-9+.\-]{1,20}://[^&]*+                      # a URL as a value
-    | [?&](?:response-content-disposition|rscd)=[a-z]+;[^&]*+      # the name of the download
+    | [?&](?:response-content-disposition|response-content-type|b2contentdisposition|rscd|rsct)=
+      [a-z/0-9\-]+;[^&]*+                                          # the name of the download, its type
+    | filename\*(?:=|%3d)[^&,;]*+
+    | [?&]auto=(?:format|compress|enhance|redeye|true)(?:,(?:format|compress|enhance|redeye|true))*+
+    | /plain/[^?\s]*@[a-z0-9]{3,4}\b                               # the wanted format of a picture
     | [?&](?:(?:x-)?[a-z]+-process|imageview2?|imagemogr2|vframe|rect|crop)[=/]  # how to process the file,
       (?![^&]*%2[cC])[^&]*+                                        # its commas as they are
     """,
@@ -118,6 +122,7 @@ def _ends(url: str, start: int, whole: Analysis, secrets: list[Span]) -> Iterato
     marks += (
         match.end() if _is_padding(url, match) else match.start(2)
         for match in _SECOND_EQUALS.finditer(url, start)
+        if not url.startswith("&", match.end())
     )
     yield from (mark for mark in marks if not any(begin <= mark < end for begin, end in own))
     for match in _MEASURED.finditer(url, start):

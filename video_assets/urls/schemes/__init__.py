@@ -87,7 +87,7 @@ def knows_host(host: str) -> bool:
 
 def knows_param(name: str) -> bool:
     """Whether any entry is about a parameter of this name (lower case), whole or cut off."""
-    return bool(_about_param(name)) or bool(_begun_by(name))
+    return bool(_about_param(name)) or bool(_begun_by(name)) or bool(_begun_by_half(name))
 
 
 def knows_path(path: str) -> bool:
@@ -141,6 +141,12 @@ def _begun_by(name: str) -> tuple[int, ...]:
     if "-" in name:
         numbers = numbers + _by_beginning.get(name[name.rindex("-") :], [])
     return tuple(numbers)
+
+
+@lru_cache(maxsize=4096)
+def _begun_by_half(name: str) -> tuple[int, ...]:
+    """The entries that a URL is of when it breaks off in this name (lower case)."""
+    return tuple(number for number, scheme in enumerate(SCHEMES) if scheme.is_named_by_half(name))
 
 
 @lru_cache(maxsize=4096)
@@ -219,12 +225,17 @@ def _beginning(parts: Parts) -> Scheme | None:
             numbers.update(begun)
     if "eyJ" in parts.text and parts.text.find("eyJ", parts.path_start) >= 0:
         numbers.update(_ANY_BEGINNING)
+    last, half = parts.last, ""
+    if last is not None and last.end == len(parts.text) and parts.text[last.value_start - 1] != "=":
+        half = last.name
+        numbers.update(_begun_by_half(half))
     if not numbers:
         return None
     for number in sorted(numbers):
         scheme = SCHEMES[number]
         if scheme.fallback and scheme.holds(parts):
             continue
-        if scheme.has_begun(parts) and not has_placeholder(parts.text, parts.path_end):
+        has_begun = (half and scheme.is_named_by_half(half)) or scheme.has_begun(parts)
+        if has_begun and not has_placeholder(parts.text, parts.path_end):
             return scheme
     return None

@@ -28,6 +28,13 @@ def short_hex(length: int) -> Callable[[str], bool]:
     return lambda value: len(value) < length and _HEX.fullmatch(value) is not None
 
 
+def hex_but_of(*lengths: int) -> Callable[[str], bool]:
+    """Hexadecimal text of none of the lengths that the signer's keys give, and no longer than the longest."""
+    return lambda value: (
+        len(value) not in lengths and len(value) < max(lengths) and _HEX.fullmatch(value) is not None
+    )
+
+
 def short_der(value: str) -> bool:
     """An ECDSA signature in hexadecimal DER (RFC 3279) that is shorter than its own second byte says."""
     if not value or not "30".startswith(value[:2]) or _HEX.fullmatch(value) is None:
@@ -198,7 +205,7 @@ def azure_has_begun(parts: Parts) -> bool:
     if not found or last is None:
         return False
     is_half_a_name = parts.text[last.value_start - 1] != "="
-    is_last_begun = is_half_a_name or last.name in _AZURE_SHAPES
+    is_last_begun = is_half_a_name or last.name in _AZURE_SHAPES or last.name == "sig"
     if parts.params.keys() - found - ({last.name} if is_last_begun else set()):
         return False  # a parameter of another kind: a whole URL
     return parts.on_host(*_AZURE_HOSTS) or (

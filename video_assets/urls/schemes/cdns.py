@@ -6,7 +6,16 @@ import re
 from datetime import timedelta
 
 from video_assets.urls.classify.classification import Kind
-from video_assets.urls.schemes.beginnings import drawn, short_epoch, short_hex, timed
+from video_assets.urls.schemes.beginnings import (
+    drawn,
+    hex_but_of,
+    last_is,
+    short_base64,
+    short_epoch,
+    short_hex,
+    timed,
+    written,
+)
 from video_assets.urls.schemes.model import (
     EPOCH_VALUE,
     HASH_VALUE,
@@ -76,6 +85,10 @@ def _akamai_secret(parts: Parts) -> list[tuple[int, int]]:
 _HASH_THEN_EPOCH = re.compile(
     rf"/(?P<secret>{MD5}|(?=[A-Za-z_\-]*(?:[0-9]|[A-Z]{{2}}))[A-Za-z0-9_\-]{{22}}(?:==)?)/(?P<time>[1-4][0-9]{{9}})/."
 )
+
+_FASTLY_BEGUN = re.compile(r"1[5-9][0-9]{8}_[0-9a-f]*\Z")
+
+_CLOUDFLARE_BEGUN = re.compile(r"1[5-9][0-9]{8}-[A-Za-z0-9+/%_\-]*\Z")
 
 _CLOUDFLARE = re.compile(r"^(?P<time>[0-9]{10})-(?P<secret>[A-Za-z0-9+/_\-]{27,88}={0,2})$")
 
@@ -173,6 +186,9 @@ CDNS: tuple[Scheme, ...] = (
         when=shaped(("verify", "hmac", "mac"), _CLOUDFLARE),
         secret=(shaped_secret(("verify", "hmac", "mac"), _CLOUDFLARE),),
         volatile=("verify",),
+        begins=("verify",),
+        begins_when=both(last_is("verify"), written("verify", _CLOUDFLARE_BEGUN)),
+        cut=(("verify", lambda value: short_base64(value.partition("-")[2])),),
     ),
     Scheme(
         name="cloudflare_images",
@@ -201,6 +217,9 @@ CDNS: tuple[Scheme, ...] = (
         ),
         secret=(shaped_secret(("token",), _FASTLY),),
         volatile=("token",),
+        begins=("token",),
+        begins_when=both(last_is("token"), written("token", _FASTLY_BEGUN)),
+        cut=(("token", lambda value: hex_but_of(40, 64)(value.partition("_")[2])),),
     ),
     Scheme(
         name="brightcove_fastly",

@@ -6,7 +6,15 @@ import re
 from datetime import datetime, timedelta, timezone
 
 from video_assets.urls.classify.classification import Bound
-from video_assets.urls.schemes.beginnings import drawn, last_is, short_base64, short_epoch, short_hex, timed
+from video_assets.urls.schemes.beginnings import (
+    drawn,
+    last_is,
+    short_base64,
+    short_epoch,
+    short_hex,
+    timed,
+    written,
+)
 from video_assets.urls.schemes.model import (
     EPOCH_VALUE,
     HASH_VALUE,
@@ -51,6 +59,9 @@ _NETEASE = re.compile(
         |(?P<secret_first>{MD5})/(?P<time_last>{_DAY_AND_MINUTE}[0-5][0-9]))/.
     """,
     re.VERBOSE,
+)
+_TYPE_A_BEGUN = re.compile(
+    r"1[5-9][0-9]{8}-(?:[0-9A-Za-z]{1,128}(?:-[0-9A-Za-z_]{0,64}(?:-[0-9a-f]{0,31})?)?)?\Z"
 )
 
 # A hexadecimal time in a path is one of 2012 to 2038: any other eight digits beside a digest name a file.
@@ -108,6 +119,8 @@ CDNS_CHINA: tuple[Scheme, ...] = (
         expires=shaped_time(("auth_key",), _TYPE_A, base=16, bound=Bound.LOWER),
         secret=(shaped_secret(("auth_key",), _TYPE_A),),
         volatile=("auth_key",),
+        begins=("auth_key",),
+        begins_when=both(last_is("auth_key"), written("auth_key", _TYPE_A_BEGUN)),
     ),
     Scheme(
         name="tencent_cdn_a",

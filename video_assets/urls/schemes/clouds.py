@@ -13,6 +13,7 @@ from video_assets.urls.schemes.beginnings import (
     canned_has_begun,
     custom_has_begun,
     drawn,
+    hex_but_of,
     short_base64,
     short_der,
     short_epoch,
@@ -216,7 +217,7 @@ CLOUDS: tuple[Scheme, ...] = (
             "x-goog-signedheaders",
             "x-goog-signature",
         ),
-        cut=(("x-goog-signature", short_hex(64)),),
+        cut=(("x-goog-signature", hex_but_of(64, 512, 768, 1024)),),
     ),
     Scheme(
         name="gcs_v2",

@@ -29,6 +29,9 @@ class Death(NamedTuple):
     bound: Bound = Bound.CERTAIN
 
 
+_HALF_A_NAME = 6
+_HALF_A_WORD = 8
+"""Letters of a parameter's name that tell whose it is: ``X-Amz-``, ``AWSAcces``."""
 Clock = Callable[[Parts], Death]
 Test = Callable[[Parts], bool]
 Secrets = Callable[[Parts], Iterable[Span]]
@@ -113,6 +116,14 @@ class Scheme:
             and self.when(parts)
         )
 
+    def is_named_by_half(self, name: str) -> bool:
+        """True when ``name`` can only be the first letters of a parameter that this scheme is known by."""
+        return (
+            self.begins_when is always
+            and len(name) >= (_HALF_A_NAME if "-" in name else _HALF_A_WORD)
+            and any(whole.startswith(name) for whole in self.begins)
+        )
+
     def has_begun(self, parts: Parts) -> bool:
         """True when ``parts``, which is no whole URL of this scheme, can only be the beginning of one."""
         return (
@@ -134,7 +145,8 @@ class Scheme:
         if parts.text[last.value_start - 1] != "=":  # not even its name is whole
             known = (*self.needs, *self.secret, *self.volatile)
             return any(
-                isinstance(name, str) and last.name != name.rstrip("*") and name.startswith(last.name)
+                isinstance(name, str)
+                and (name.startswith(last.name) or (name[-1] == "*" and last.name.startswith(name[:-1])))
                 for name in known
             )
         return any(
