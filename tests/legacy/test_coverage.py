@@ -15,6 +15,7 @@ from sqlmodel import select
 
 from tests.legacy.bench import Bench, signed
 from tests.legacy.test_byte_values import jsonb
+from tests.legacy.test_places import TOKEN
 from video_assets.catalog.legacy import FindingState, LegacyFinding
 from video_assets.cli.legacy.proof import coverage_lines
 from video_assets.legacy.inventory.take import take_inventory
@@ -116,8 +117,22 @@ def test_json_kept_as_bytes_is_found_rewritten_as_bytes_and_given_back_to_the_by
     assert part(document)["tables"]["cards"]["columns"]["meta"]["unknown"] == 1
     [place] = part(document)["exceptions"]["unknown"]["listed"]
     assert "JSONB, where it cannot be replaced in place" in place["why"]
+    assert part(document)["tables"]["cards"]["columns"]["meta"]["durable"] == 2, "in UTF-16 as in UTF-8"
     assert bench.undo().refused == []
     assert [bytes(value) for (value,) in bench.sql("SELECT meta FROM cards ORDER BY id")] == before
+
+
+@pytest.mark.parametrize("pack", [lambda text: text.encode("utf-16"), lambda text: gzip.compress(text.encode())])
+def test_a_bare_token_in_bytes_is_found_however_the_text_is_kept(
+    make_bench: MakeBench, tmp_path: Path, pack: Callable[[str], bytes]
+) -> None:
+    bench = make_bench(
+        "sqlite", [MAKE_VIDEOS, "CREATE TABLE notes (id INTEGER PRIMARY KEY, body BLOB)"], [VIDEOS]
+    )
+    bench.sql("INSERT INTO notes VALUES (1, :b)", b=pack(f"Authorization: Bearer {TOKEN}"))
+    document = prove(bench, tmp_path)
+    assert document["verdict"]["accounted"] is False
+    assert part(document)["tables"]["notes"]["columns"]["body"]["jwts"] == 1
 
 
 def test_every_type_of_value_that_sqlite_puts_into_any_column_is_searched(

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.transfer.scripted import script
 from video_assets.emulator.faults.refusals import REFUSALS
 from video_assets.emulator.faults.server import FaultServer
 from video_assets.emulator.faults.wrong_bodies import digest_header
@@ -448,3 +449,52 @@ def test_the_limits_come_from_the_settings() -> None:
 def test_an_unknown_family_of_files_is_a_mistake_of_the_caller(spool: Path, downloader: Downloader) -> None:
     with pytest.raises(ValueError, match="family"):
         downloader.fetch("https://cdn.example.com/", spool, expected="vidoe")
+
+
+def test_the_code_of_r2_for_an_expired_link_is_enough_without_a_sentence() -> None:
+    body = b"<Error><Code>ExpiredRequest</Code></Error>"
+    for status in (400, 403):
+        assert judge(status, headers(), body, expires_at=None, now=NOW).fault is Fault.EXPIRED
+
+
+def test_a_link_that_would_be_dead_by_the_end_of_its_host_s_pause_is_asked_for_all_the_same(
+    tmp_path: Path,
+) -> None:
+    later = b"HTTP/1.1 429 Too Many\r\nRetry-After: 10800\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    whole = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/vtt\r\nContent-Length: 8\r\nConnection: close\r\n\r\nWEBVTT\n\n"
+    )
+    with script(later, whole) as server:
+        policy = DownloadPolicy(allowed_hosts=(server.netloc,), longest_wait=5.0)
+        with Downloader(policy, gate=HostThrottle()) as downloads:
+
+            def fetch(life: timedelta | None) -> int:
+                dies_at = None if life is None else datetime.now(UTC) + life
+                return downloads.fetch(f"http://{server.netloc}/a.vtt", tmp_path, expires_at=dies_at).size
+
+            with pytest.raises(DownloadFailed, match="429"):
+                fetch(None)
+            for life in (None, timedelta(hours=4), timedelta(seconds=-5)):
+                with pytest.raises(DownloadFailed, match="its host asked for a pause") as caught:
+                    fetch(life)
+                assert caught.value.retry_after is not None
+            assert fetch(timedelta(minutes=10)) == 8
+            with pytest.raises(DownloadFailed, match="its host asked for a pause"):
+                fetch(None)
+
+
+def test_requests_during_a_pause_stay_as_far_apart_as_others() -> None:
+    clock = Clock()
+    gate = HostThrottle(clock)
+    gate.complained("a", 8, 3600.0)
+    with gate.slot("a", 8, lambda: 1.0, during_pause=True):
+        pass
+
+    def give_up() -> float:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError), gate.slot("a", 8, give_up, during_pause=True):
+        pass
+    clock.now += 0.2
+    with gate.slot("a", 8, lambda: 1.0, during_pause=True):
+        assert gate.pause_left("a") > 3000.0

@@ -35,6 +35,7 @@ from video_assets.legacy.search.rows import Search, SeenFinding, digest
 from video_assets.legacy.source.connect import connect
 from video_assets.legacy.source.row_key import encode_key
 from video_assets.urls import find, may_contain, redact
+from video_assets.urls.documents.encodings import decode_bytes
 from video_assets.urls.syntax.tokens import find_jwts
 
 LISTED = 10_000
@@ -164,17 +165,18 @@ class _TableReader:
                 value = row[number]
                 if value is None:
                     continue
+                text = shown = _as_text(value)
                 if isinstance(value, bytes | bytearray | memoryview):
                     content, is_whole = self._bytes(entry.name, bytes(value), inside, raw_key)
                     if content != value:
                         row = (*row[:number], content, *row[number + 1 :])
                     if not is_whole:
                         continue
-                text = _as_text(value)
-                if text is None:
+                    text = "" if content is None else decode_bytes(content).text
+                if shown is None or text is None:
                     continue
                 counts.columns[entry.name].values += 1
-                self.on_value((self.source, name, row_key, entry.name, digest(text)))
+                self.on_value((self.source, name, row_key, entry.name, digest(shown)))
                 if self.has_rewritten:
                     values[row_key, entry.name] = text
                 if may_contain(text) or "." in text:
@@ -370,7 +372,7 @@ def _stands_in(address: str, text: str) -> bool:
 
 
 def _as_text(value: Any) -> str | None:
-    """A value that can hold a URL as text; None for NULL, numbers and times."""
+    """A value that can hold a URL as the text that its digest is of; None for NULL, numbers and times."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray | memoryview):

@@ -212,7 +212,7 @@ def stands_in(value: Value, url: str) -> bool:
     """Whether a durable URL stands in a value, also with the slashes that some JSON writers escape."""
     content = value.data
     if isinstance(content, bytes):
-        content = content.decode("utf-8", "surrogateescape")
+        content = decode_bytes(content).text
     return isinstance(content, str) and (url in content or url.replace("/", "\\/") in content)
 
 

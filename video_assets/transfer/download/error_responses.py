@@ -45,6 +45,7 @@ _CODES: Final[dict[str, Fault]] = {
     "expiredtoken": Fault.EXPIRED,
     "expiredtokenexception": Fault.EXPIRED,
     "requestexpired": Fault.EXPIRED,
+    "expiredrequest": Fault.EXPIRED,
     "requesthasexpired": Fault.EXPIRED,
     "requestisexpired": Fault.EXPIRED,
     "securitytokenexpired": Fault.EXPIRED,

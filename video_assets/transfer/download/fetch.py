@@ -167,11 +167,14 @@ class Fetch:
             visited.add(place)
             self.hops.append(verdict.origin)
             origin = verdict.origin if hop == 0 else origin if origin == verdict.origin else None
-            self._respect_pause(verdict)
-            with (
-                self.gate.slot(verdict.netloc, self.policy.per_host_concurrency, self.watch.remaining),
-                ExitStack() as cleanup,
-            ):
+            during_pause = self._respect_pause(verdict)
+            slot = self.gate.slot(
+                verdict.netloc,
+                self.policy.per_host_concurrency,
+                self.watch.remaining,
+                during_pause=during_pause,
+            )
+            with slot, ExitStack() as cleanup:
                 answer = self._ask(verdict, with_headers=origin is not None)
                 cleanup.callback(self._release, answer)
                 if answer.status not in _REDIRECTS:
@@ -200,11 +203,21 @@ class Fetch:
             raise DownloadFailed(Fault.REDIRECT_REFUSED, "it leaves TLS", evidence={"rule": "downgrade"})
         return verdict
 
-    def _respect_pause(self, verdict: Verdict) -> None:
-        """A source that wants to be left alone for long is left alone: the caller has other work to do."""
-        pause = self.gate.pause_left(verdict.netloc)
-        if pause > self.policy.longest_wait:
-            raise DownloadFailed(Fault.BUSY, retry_after=timedelta(seconds=round(pause, 3)))
+    def _respect_pause(self, verdict: Verdict) -> bool:
+        """A source that wants to be left alone for long is left alone: the caller has other work to do.
+
+        True when the link would be dead by the end of the pause: then it is asked for all the same.
+        """
+        pause = timedelta(seconds=round(self.gate.pause_left(verdict.netloc), 3))
+        dies_at = self.order.expires_at
+        if pause and dies_at is not None and timedelta(0) < dies_at - datetime.now(UTC) <= pause:
+            return True
+        if pause.total_seconds() > self.policy.longest_wait:
+            left = timedelta(seconds=round(pause.total_seconds()))
+            raise DownloadFailed(
+                Fault.BUSY, f"its host asked for a pause, {left} of it are left", retry_after=pause
+            )
+        return False
 
     def _ask(self, verdict: Verdict, *, with_headers: bool) -> Response:
         headers = {

@@ -31,6 +31,9 @@ class _Host:
     interval: float = 0.0
     """Seconds between the starts of two requests."""
     next_start: float = 0.0
+    """When the next request may start, for the sake of the interval."""
+    paused_until: float = 0.0
+    """Until when the host asked to be left alone."""
     pause: float = 0.0
     """Length of the last pause that was taken without being told how long."""
 
@@ -46,14 +49,18 @@ class HostThrottle:
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
 
     @contextmanager
-    def slot(self, host: str, most: int, patience: Callable[[], float]) -> Iterator[None]:
+    def slot(
+        self, host: str, most: int, patience: Callable[[], float], *, during_pause: bool = False
+    ) -> Iterator[None]:
         """Wait for a place at ``host`` and hold it during the block; at most ``most`` are held at once.
 
         ``patience()`` gives the seconds that may still be waited and raises when there are none.
+        ``during_pause`` does not wait until the end of a pause, for what would be dead by then; requests stay as
+        few and as far apart.
         """
         with self._changed:
             state = self._state(host)
-            while (wait := self._wait(state, most)) > 0:
+            while (wait := self._wait(state, most, during_pause)) > 0:
                 self._changed.wait(min(wait, patience(), _SLICE))
                 state = self._state(host)
             patience()
@@ -69,7 +76,8 @@ class HostThrottle:
     def pause_left(self, host: str) -> float:
         """Seconds until ``host`` may be asked again; 0 when it does not complain."""
         with self._changed:
-            return max(0.0, self._state(host).next_start - self._clock())
+            state = self._state(host)
+            return max(0.0, max(state.next_start, state.paused_until) - self._clock())
 
     def complained(self, host: str, most: int, retry_after: float | None) -> float:
         """``host`` answered 429 or 503: slow down. Returns the seconds nobody will ask it."""
@@ -80,7 +88,7 @@ class HostThrottle:
             if retry_after is None:
                 state.pause = min(_LONGEST_PAUSE, max(self._first_pause, state.pause * 2))
                 retry_after = state.pause
-            state.next_start = max(state.next_start, self._clock() + retry_after)
+            state.paused_until = max(state.paused_until, self._clock() + retry_after)
             return retry_after
 
     def served(self, host: str, most: int) -> None:
@@ -95,12 +103,13 @@ class HostThrottle:
             state.pause = 0.0
             self._changed.notify_all()
 
-    def _wait(self, state: _Host, most: int) -> float:
+    def _wait(self, state: _Host, most: int, during_pause: bool) -> float:
         """Seconds to wait before looking again; 0 when a place is free now."""
         limit = most if state.limit is None else max(1, min(most, int(state.limit)))
         if state.active >= limit:
             return _SLICE
-        return max(0.0, state.next_start - self._clock())
+        start = state.next_start if during_pause else max(state.next_start, state.paused_until)
+        return max(0.0, start - self._clock())
 
     def _state(self, host: str) -> _Host:
         state = self._hosts.setdefault(host, _Host())

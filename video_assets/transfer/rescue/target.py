@@ -218,5 +218,6 @@ def remove_unfinished(storage: DurableStorage, key: str) -> None:
 
 
 def sentence(text: object) -> str:
-    """``text`` with exactly one full stop at its end."""
-    return str(text).rstrip(". ") + "."
+    """``text`` with a capital at its beginning and exactly one full stop at its end."""
+    words = str(text).rstrip(". ") + "."
+    return words[0].upper() + words[1:]

@@ -167,27 +167,29 @@ def _virtual(relation: Relation, match: re.Match[str], triggers: Sequence[tuple[
             relation,
             role=Role.INDEX,
             note="a full-text index without content: after a rewrite its entries are the old ones",
-            unread="a full-text index without content keeps no text",
-            is_elsewhere=True,
+            unread="it keeps the words of what was indexed, though no text: they go when it is filled anew",
         )
     name = relation.table.lower()
     keeps_up = any(
         of.lower() == table.lower() and name in sql.lower() and _TELLS_OF_UPDATES.search(sql)
         for _, of, sql in triggers
     )
-    note = f"a full-text index over {table}, whose triggers keep it right"
-    if not keeps_up:
-        quoted = relation.table.replace('"', '""')
-        note = (
-            f"a full-text index over {table}, and no trigger tells it of changed rows: after a rewrite and after "
-            f'an undo run INSERT INTO "{quoted}"("{quoted}") VALUES(\'rebuild\')'
+    if keeps_up:
+        return replace(
+            relation,
+            role=Role.INDEX,
+            note=f"a full-text index over {table}, whose triggers keep it right",
+            unread=f"its text stands in {table}, which is read",
+            is_elsewhere=True,
         )
+    quoted = relation.table.replace('"', '""')
     return replace(
         relation,
         role=Role.INDEX,
-        note=note,
-        unread=f"its text stands in {table}, which is read",
-        is_elsewhere=True,
+        note=f"a full-text index over {table}, and no trigger tells it of changed rows: after a rewrite and "
+        f'after an undo run INSERT INTO "{quoted}"("{quoted}") VALUES(\'rebuild\')',
+        unread=f"no trigger tells it of changed rows of {table}: it keeps the words of former ones until it is "
+        "rebuilt",
     )
 
 
