@@ -69,8 +69,20 @@ def test_what_waits_and_what_a_limit_refuses_differ_in_their_codes(
     refused = command("legacy", "run", "shop")
     assert refused.code == 5
     assert "waits for a person" in refused.out
+    assert "Raise VIDEO_ASSETS_MAX_DOWNLOAD_BYTES" in refused.out
     monkeypatch.delenv("VIDEO_ASSETS_MAX_DOWNLOAD_BYTES")
     assert command("legacy", "run", "shop").code == 0
+
+
+def test_a_fault_of_this_side_is_told_with_its_remedy_also_beside_files_that_came(
+    shop: Shop, host: Host, command: Command
+) -> None:
+    shop.rows("https://clips.example.invalid/a.mp4?" + host.link("a").partition("?")[2], host.link("fine"))
+    command("legacy", "inventory")
+    ran = command("legacy", "run", "shop")
+    assert ran.code == 4
+    assert "1 × host_unknown: waits" in ran.out or "1 × dns_failed: waits" in ran.out
+    assert "this machine's DNS" in ran.out
 
 
 def test_giving_up_has_to_say_what(shop: Shop, command: Command) -> None:

@@ -12,6 +12,7 @@ from video_assets.cli.failures import ExitCode
 from video_assets.cli.output import cell, console, duration_text, note, say, size_text, table
 from video_assets.legacy.process_batch import BatchReport, Mode
 from video_assets.legacy.rescue.lost import AgainReport
+from video_assets.reasons import RETRY_POLICIES, Reason, Side
 
 
 @dataclass(slots=True)
@@ -164,6 +165,9 @@ def show_run(report: RunReport) -> None:
     for result, reasons in report.by_result.items():
         for reason, count in reasons.most_common():
             say(f"  {count:,} × {reason}: {_SAID[result]}")
+            policy = RETRY_POLICIES[Reason(reason)]
+            if result in ("waiting", "refused") and policy.side is not Side.SOURCE:
+                say(f"    {policy.meaning} {policy.remedy}")
     if report.next_attempt_at is not None:
         left = (report.next_attempt_at - utc_now()).total_seconds()
         say(f"  The first of what waits is due again in {duration_text(left)}.")
