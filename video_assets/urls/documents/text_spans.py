@@ -258,7 +258,13 @@ def _read(view: View, anchor: int, end: int, head: re.Pattern[str], *, floor: in
                 return None
         else:
             stop = _soft_stop(inner.text, start, head_end, stop, before)
-            if limit == end or _raw_position(inner, stop, view) < limit - _MARGIN:
+            is_read = limit == end or _raw_position(inner, stop, view) < limit - _MARGIN
+            if not is_read and head is _HEAD and inner.text.find("://", head_end, stop) >= 0:
+                # URLs in a row are parted before the whole row is read.
+                length = complete_end(inner.text[start:stop])
+                if inner.text.find("http", start + length, min(start + length + 5, stop)) >= 0:
+                    return Candidate(inner, start, start + length)
+            if is_read:
                 reached = _raw_position(inner, stop, view)
                 is_whole_value = view.is_value and anchor == 0 and reached == len(view.text)
                 if not is_whole_value:

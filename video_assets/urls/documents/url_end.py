@@ -8,13 +8,14 @@ beginnings the shortest is taken, because what is cut off too late is deleted wh
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 from urllib.parse import unquote
 
 from video_assets.urls import schemes
-from video_assets.urls.classify.analyse import Analysis, Verdict, analyse, recent_analysis
+from video_assets.urls.classify.analyse import Analysis, Verdict, analyse, merge, recent_analysis
 from video_assets.urls.classify.classification import Kind
 from video_assets.urls.syntax.parts import Span
 from video_assets.urls.syntax.tokens import decode_base64, read_json_object
@@ -124,7 +125,12 @@ def _ends(url: str, start: int, whole: Analysis, secrets: list[Span]) -> Iterato
         for match in _SECOND_EQUALS.finditer(url, start)
         if not url.startswith("&", match.end())
     )
-    yield from (mark for mark in marks if not any(begin <= mark < end for begin, end in own))
+    own = merge(own)
+    begins = [begin for begin, _ in own]
+    for mark in marks:
+        before = bisect_right(begins, mark) - 1
+        if before < 0 or mark >= own[before][1]:
+            yield mark
     for match in _MEASURED.finditer(url, start):
         kind, value, end = match.lastgroup, match.group(), match.end()
         if kind == "jwt":
