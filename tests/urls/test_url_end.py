@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.urls.test_classify_schemes import CASES, Case
-from video_assets.urls import classify
+from video_assets.urls import classify, host_rules
 from video_assets.urls.documents.url_end import complete_end
 from video_assets.urls.find.find import find
 from video_assets.urls.find.replace import rewrite, undo
@@ -119,6 +119,15 @@ def test_a_label_in_a_json_value_is_kept(url: str, follower: str) -> None:
 @pytest.mark.parametrize("separator", [":", "@", "!", "*", "^", "$", ",", ";", "|", "=>", "->"])
 def test_two_urls_with_one_mark_between_them_are_two(second: str, separator: str) -> None:
     assert [finding.url for finding in find(f"{S3}{separator}{second}")] == [S3, second]
+
+
+@pytest.mark.parametrize("follower", FOLLOWERS[:12])
+def test_what_stands_behind_a_url_of_a_users_own_host_is_kept(follower: str) -> None:
+    rules = host_rules(("media.example.com/renders/ = 7d",))
+    for url in ("https://media.example.com/renders/a.mp4", "https://media.example.com/renders/a.mp4?v=3"):
+        text = f"(see {url}{follower}"
+        result = rewrite(text, [(finding, NEW) for finding in find(text, hosts=rules)])
+        assert result.content == f"(see {NEW}{follower}"
 
 
 def test_an_ampersand_that_is_escaped_only_behind_a_url_is_not_of_it() -> None:

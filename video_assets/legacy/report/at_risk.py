@@ -40,10 +40,10 @@ class Bucket(StrEnum):
     LATER = "later"
     UNKNOWN = "unknown"
     """Only its server knows."""
-    CUT_OFF = "cut_off"
-    """The link is not whole where it is stored; only the provider can give another."""
     LOCAL = "local"
     """Bytes in a column or a folder: nothing dies."""
+    CUT_OFF = "cut_off"
+    """The link is not whole where it is stored; only the provider can give another."""
 
 
 BUCKET_TITLES = {
@@ -53,8 +53,8 @@ BUCKET_TITLES = {
     Bucket.WEEK: "< 7 d",
     Bucket.LATER: "later",
     Bucket.UNKNOWN: "unknown",
-    Bucket.CUT_OFF: "cut off",
     Bucket.LOCAL: "in the database",
+    Bucket.CUT_OFF: "cut off",
 }
 
 CanRefresh = Callable[[str], bool]

@@ -94,6 +94,7 @@ def complete_end(url: str, also: Iterable[int] = ()) -> int:
     next_url = {match.start() for match in _NEXT_URL.finditer(url, start)}
     ends = sorted(extra | next_url | {end for end in _ends(url, start, whole, secrets) if end > floor})
     in_doubt: int | None = None
+    plain: int | None = None
     for end in islice(ends, _MOST_ENDS):
         if in_doubt is not None and next_url and end > min(next_url):
             break
@@ -104,6 +105,8 @@ def complete_end(url: str, also: Iterable[int] = ()) -> int:
             continue
         if is_unknown:
             return end
+        if not whole.verdicts:
+            plain = plain or end
         part = analyse(url[:end])
         if end in next_url and _is_signed(part):
             return end
@@ -111,7 +114,7 @@ def complete_end(url: str, also: Iterable[int] = ()) -> int:
             if not _is_guess(part):
                 return end
             in_doubt = in_doubt or end
-    return in_doubt or len(url)
+    return in_doubt or plain or len(url)
 
 
 def _ends(url: str, start: int, whole: Analysis, secrets: list[Span]) -> Iterator[int]:
