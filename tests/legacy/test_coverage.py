@@ -122,6 +122,20 @@ def test_json_kept_as_bytes_is_found_rewritten_as_bytes_and_given_back_to_the_by
     assert [bytes(value) for (value,) in bench.sql("SELECT meta FROM cards ORDER BY id")] == before
 
 
+def test_a_host_that_a_user_named_is_found_in_tables_that_nobody_configured(
+    make_bench: MakeBench, tmp_path: Path
+) -> None:
+    notes = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)"
+    rules = ["media.example.com/renders/ = 7d"]
+    bench = make_bench("sqlite", [MAKE_VIDEOS, notes], [VIDEOS], deleting_hosts=rules)
+    bench.sql("INSERT INTO notes VALUES (1, 'see https://media.example.com/logo.png')")
+    assert prove(bench, tmp_path)["verdict"]["clean"] is True
+    bench.sql("INSERT INTO notes VALUES (2, 'see https://media.example.com/renders/a.mp4')")
+    document = prove(bench, tmp_path)
+    assert document["verdict"]["accounted"] is False
+    assert part(document)["tables"]["notes"]["columns"]["body"]["unknown"] == 1
+
+
 @pytest.mark.parametrize("pack", [lambda text: text.encode("utf-16"), lambda text: gzip.compress(text.encode())])
 def test_a_bare_token_in_bytes_is_found_however_the_text_is_kept(
     make_bench: MakeBench, tmp_path: Path, pack: Callable[[str], bytes]

@@ -69,7 +69,7 @@ def readings(
             )
         if not columns:
             continue
-        config = wanted.config or Table(name=name, columns=columns)
+        config = wanted.config or Table(name=name, columns=columns, deleting_hosts=source.deleting_hosts)
         config = config.model_copy(update={"columns": columns})
         try:
             yield _reading(database, name, config, wanted, counts)
