@@ -1,4 +1,4 @@
-"""The legacy road through Dagster: inventory, backfill, sensor, proof, on an example against the emulator."""
+"""The legacy workflow through Dagster: inventory, backfill, sensor, proof, on an example against the emulator."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def status(word: object) -> Text:
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    """An empty table in the house style. Columns with a leading ``>`` are aligned to the right."""
+    """An empty table in the style of all commands. Columns with a leading ``>`` are aligned to the right."""
     made = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(

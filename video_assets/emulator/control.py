@@ -1,4 +1,4 @@
-"""The control room: a page for people and JSON for tests, to see jobs and links and to make them go wrong."""
+"""The control page: a page for people and JSON for tests, to see jobs and links and to make them go wrong."""
 
 from __future__ import annotations
 

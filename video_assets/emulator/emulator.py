@@ -166,5 +166,5 @@ class Emulator:
         return self._media.requests_with_key
 
     def issued_secrets(self) -> tuple[str, ...]:
-        """Every secret that left this house: JWTs, signatures, and the two API keys."""
+        """Every secret that was handed out: JWTs, signatures, and the two API keys."""
         return (*self._links.secrets(), self.runway_key, self.luma_key)

@@ -60,7 +60,7 @@ class Link:
 
 
 class LinkOffice:
-    """Issues links, judges them, remembers each secret that ever left the house. Thread-safe."""
+    """Issues links, judges them, remembers each secret that it handed out. Thread-safe."""
 
     def __init__(self) -> None:
         self._jwt_key = secrets.token_bytes(32)

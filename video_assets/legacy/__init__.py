@@ -1,4 +1,4 @@
-"""The legacy road: find the temporary URLs of a database that exists already, save the files, rewrite the rows.
+"""The legacy workflow: find the temporary URLs of an existing database, save the files, rewrite the rows.
 
 Knows catalog, urls, transfer, providers and generations; knows nothing of Dagster or the web.
 """

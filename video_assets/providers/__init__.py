@@ -1,6 +1,6 @@
 """One file per provider: submit, poll, refresh, cancel, in the provider's own words.
 
-``get_provider`` is the door: it knows every provider by name. ``docs/providers.md`` says how to add one.
+``get_provider`` knows every provider by name. ``docs/providers.md`` says how to add one.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""HTTP doors. Thin: they translate, call one function of the domain, and report."""
+"""HTTP routes. Thin: they translate, call one function of the domain, and report."""

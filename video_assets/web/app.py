@@ -1,4 +1,4 @@
-"""The FastAPI application: which doors there are, and whether the house is well."""
+"""The FastAPI application: its routes, and ``/healthz``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def create_app(settings: Settings, storage: DurableStorage | None = None) -> Fas
 
     @app.get("/healthz", tags=["health"])
     def healthz() -> JSONResponse:
-        """200 when the storage answers, else 503. Why it does not is in the log: this door is open to anyone."""
+        """200 when the storage answers, else 503. Why it does not is in the log: this route is open to anyone."""
         try:
             next(iter(store.list(_PROBE_PREFIX)), None)  # unlike a HEAD, this tells a missing bucket
             reachable = True

@@ -1,4 +1,4 @@
-"""``video-assets demo-legacy``: the whole legacy road on five example databases, with real Dagster processes."""
+"""``video-assets demo-legacy``: the legacy workflow on five example databases, with real Dagster processes."""
 
 from __future__ import annotations
 

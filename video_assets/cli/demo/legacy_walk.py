@@ -65,7 +65,7 @@ BACKFILL_TAGS = {"dagster/priority": "-10"}
 
 @dataclass(slots=True)
 class Story:
-    """What happened on the road; ``problems`` are sentences, and any of them is a failure."""
+    """What happened on the way; ``problems`` are sentences, and any of them is a failure."""
 
     accounts: list[Account] = field(default_factory=list)
     rows: int = 0

@@ -1,6 +1,6 @@
 """``video-assets urls``: what a URL is, which URLs of a document will die, and fetching one safely.
 
-People get tables without secrets. ``--jsonl`` of ``find`` is the one door through which found URLs leave whole.
+People get tables without secrets. ``--jsonl`` of ``find`` is the one output in which found URLs stand whole.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ def _find_lines(sources: list[str], as_json: bool) -> tuple[bool, bool]:
 
 
 def _finding_object(finding: Finding) -> dict[str, Any]:
-    """What the data door tells of one finding."""
+    """What the machine-readable output tells of one finding."""
     return {
         "url": finding.url,
         "pointer": finding.pointer,

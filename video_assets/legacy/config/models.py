@@ -307,7 +307,7 @@ def is_source_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-# Readers of other rooms say what they mean: a source's configuration, not any source.
+# Readers of other packages say what they mean: a source's configuration, not any source.
 SourceConfig = Source
 TableConfig = Table
 ColumnConfig = Column

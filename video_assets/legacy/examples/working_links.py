@@ -1,4 +1,4 @@
-"""Real links of a running emulator, so that the whole road can be walked on an example.
+"""Real links of a running emulator, so that the whole workflow can be walked on an example.
 
 A few dozen finished jobs stand behind all rows, under ever new signatures. Some of their links are dead and the
 provider gives fresh ones; some are dead and the provider has forgotten the job.

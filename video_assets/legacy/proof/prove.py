@@ -344,7 +344,7 @@ def _part(document: Mapping[str, Any], source: str) -> Mapping[str, Any]:
 
 
 def _safe(value: Any) -> Any:
-    """The document with every text redacted: nothing that leaves this house holds a secret."""
+    """The document with every text redacted: nothing that is handed out holds a secret."""
     match value:
         case str():
             return redact(value)

@@ -1,4 +1,4 @@
-"""The rescue of a legacy source's files, carried by the same saga as the live road's outputs.
+"""The rescue of a legacy source's files, carried by the same saga as the live workflow's outputs.
 
 A file is downloaded once, however many rows and signatures name it. Its findings learn what became of it in the
 transaction that says so.

@@ -1,4 +1,4 @@
-"""What the legacy road is walked with, opened for one piece of work."""
+"""What the legacy workflow is walked with, opened for one piece of work."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Resurrection: a dead link of a legacy source is asked for again, from its provider, by the job's id.
+"""A dead link of a legacy source is asked for again, from its provider, by the job's id.
 
-Whatever provider can give fresh links for the live road can give them here too; nothing in this module knows one
-by name.
+A provider that gives fresh links to the live workflow gives them here too; nothing here knows one by name.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Keeping:
         self._catalog = catalog
         self._files = KeptFiles(spool, limits)
 
-    def bring(self, cargo: RescueTarget, fetch: Callable[[], Verified]) -> Verified:
+    def bring(self, target: RescueTarget, fetch: Callable[[], Verified]) -> Verified:
         """The bytes that an earlier try verified, else what ``fetch`` brings, which is kept from here on.
 
         Raises RescueFailed. While the bytes may be in a spool it is never for the source's sake.
@@ -49,18 +49,18 @@ class Keeping:
         unreadable: str | None = None
         damaged: str | None = None
         try:
-            found = self._files.find(cargo.resource)
+            found = self._files.find(target.resource)
             if found is not None:
                 return found
         except KeptFileDamaged as exc:
             damaged = str(exc)
-            log.warning("%s is downloaded again: %s", cargo.id, exc)
+            log.warning("%s is downloaded again: %s", target.id, exc)
         except KeptFileUnreadable as exc:
             unreadable = str(exc)
-            log.warning("%s: %s", cargo.id, exc)
-        holder = self._other_holder(cargo)
+            log.warning("%s: %s", target.id, exc)
+        holder = self._other_holder(target)
         with suppress(OSError):  # a disk that does not work is named by the download
-            self._forget(self._files.make_room(cargo.deadline_at))
+            self._forget(self._files.make_room(target.deadline_at))
         try:
             file = fetch()
         except RescueFailed as failure:
@@ -78,31 +78,31 @@ class Keeping:
             ) from None
         if file.download.is_local:
             return file
-        return self._files.add(cargo.resource, file.download, file.facts, cargo.deadline_at)
+        return self._files.add(target.resource, file.download, file.facts, target.deadline_at)
 
-    def note(self, session: Session, cargo: RescueTarget, file: Verified) -> None:
+    def note(self, session: Session, target: RescueTarget, file: Verified) -> None:
         """Tell the other workers that the bytes are here, in the transaction that journals the upload."""
         if file.is_kept and (spool := self._spool_id()):
-            kept.note(session, cargo.resource, spool, host=socket.gethostname(), size=file.download.size)
+            kept.note(session, target.resource, spool, host=socket.gethostname(), size=file.download.size)
 
-    def put_back(self, cargo: RescueTarget, file: Verified, exc: BaseException) -> None:
+    def put_back(self, target: RescueTarget, file: Verified, exc: BaseException) -> None:
         """After a failure behind the verification: the bytes wait for the next try, within the limits."""
         if not file.is_kept:
             return
         try:
-            given_up = self._files.put_back(cargo.resource)
+            given_up = self._files.put_back(target.resource)
         except OSError as error:
             given_up = []
-            log.warning("%s: its verified bytes could not be put back: %s", cargo.id, error.strerror)
+            log.warning("%s: its verified bytes could not be put back: %s", target.id, error.strerror)
         self._forget(given_up)
-        if isinstance(exc, RescueFailed) and cargo.resource not in given_up:
+        if isinstance(exc, RescueFailed) and target.resource not in given_up:
             exc.bytes_are_kept = True
             exc.message = f"{sentence(exc.message)} The verified bytes are kept; only the upload is tried again."
 
-    def remove(self, cargo: RescueTarget, file: Verified) -> None:
+    def remove(self, target: RescueTarget, file: Verified) -> None:
         """After the commit, which has forgotten the row: the bytes are not needed any more."""
         if file.is_kept:
-            self._files.remove(cargo.resource)
+            self._files.remove(target.resource)
 
     def sweep(self, older_than: timedelta) -> int:
         """Remove the bytes, and the rows, of files that are settled or unknown; returns how many were removed.
@@ -131,7 +131,7 @@ class Keeping:
                 return Standing.IN_USE
             return Standing.WANTED if _is_pending(session, resource) else Standing.SETTLED
 
-    def _other_holder(self, cargo: RescueTarget) -> KeptFile | None:
+    def _other_holder(self, target: RescueTarget) -> KeptFile | None:
         """Another machine that holds the verified bytes and may still store them.
 
         Raises RescueFailed when it is at it, so that the file is neither downloaded twice nor its link renewed;
@@ -139,11 +139,11 @@ class Keeping:
         """
         now = utc_now()
         with self._catalog.read() as session:
-            row = kept.elsewhere(session, cargo.resource, self._spool_id())
+            row = kept.elsewhere(session, target.resource, self._spool_id())
         if row is None or row.seen_at < now - HOLDER_IS_AWAITED:
             return None
         missed_at = row.seen_at + HOLDER_IS_ALIVE
-        dies_first = cargo.deadline_at is not None and now < cargo.deadline_at <= missed_at
+        dies_first = target.deadline_at is not None and now < target.deadline_at <= missed_at
         if now < missed_at and not dies_first:
             raise RescueFailed(Reason.STORAGE_FAILED, _held_by(row), bytes_are_kept=True)
         return row

@@ -122,14 +122,14 @@ class Rescuer:
             self.source_patience,
             require_playable=self.require_playable,
         )
-        cargo: dict[str, _OutputTarget] = {}
+        targets: dict[str, _OutputTarget] = {}
 
         def load(output_id: str) -> _OutputTarget:
-            cargo[output_id] = _OutputTarget(output_id, self)
-            return cargo[output_id]
+            targets[output_id] = _OutputTarget(output_id, self)
+            return targets[output_id]
 
         outcomes = saga.run(output_ids, load, run_id=run_id, patience=patience)
-        return [_result(outcome, cargo[outcome.id].row.generation_id) for outcome in outcomes]
+        return [_result(outcome, targets[outcome.id].row.generation_id) for outcome in outcomes]
 
 
 def _result(outcome: Outcome, generation_id: str) -> RescueResult:

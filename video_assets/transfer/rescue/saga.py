@@ -1,6 +1,6 @@
 """The saga: download → verify → journal → store → read back → commit and erase the temporary URL.
 
-All or nothing, for one file or for many, by one process or by several. This engine is the only road to
+All or nothing, for one file or for many, by one process or by several. This engine is the only way to
 ``stored``. Every arrow above is a line between which the process may be killed:
 
 * before the download is verified nothing is kept; the next try starts over;
@@ -87,7 +87,7 @@ class Saga:
         """Rescue every file, in the order given, ``concurrency`` at a time; outcomes in the same order.
 
         A failure of one never touches another: it is recorded with its reason and next attempt and returned
-        as an outcome. ``load`` gives the cargo of one id, anew for every try. ``patience`` is how long in all to
+        as an outcome. ``load`` gives the target of one id, anew for every try. ``patience`` is how long in all to
         wait for next attempts that are near. Raises only what makes every rescue senseless (CatalogError).
         """
         outcomes = {outcome.id: outcome for outcome in self._round(ids, load, run_id)}
@@ -116,77 +116,79 @@ class Saga:
         ):
             return list(pool.map(lambda id_: self._rescue_one(load(id_), holder, heartbeat, run_id), ids))
 
-    def _rescue_one(self, cargo: RescueTarget, holder: str, heartbeat: Heartbeat, run_id: str | None) -> Outcome:
+    def _rescue_one(self, target: RescueTarget, holder: str, heartbeat: Heartbeat, run_id: str | None) -> Outcome:
         started = utc_now()
-        claim = self._claim(cargo, holder, run_id)
+        claim = self._claim(target, holder, run_id)
         if isinstance(claim, Outcome):
             return claim
         with heartbeat.keeps(claim):
             try:
-                self._saw(Step.CLAIMED, cargo)
-                size = self._save(cargo, claim, run_id)
+                self._saw(Step.CLAIMED, target)
+                size = self._save(target, claim, run_id)
                 seconds = (utc_now() - started).total_seconds()
-                return Outcome(cargo.id, Result.STORED, size=size, seconds=seconds)
+                return Outcome(target.id, Result.STORED, size=size, seconds=seconds)
             except LeaseLost:
-                log.warning("%s: another worker has taken over", cargo.id)
-                return Outcome(cargo.id, Result.SKIPPED)
+                log.warning("%s: another worker has taken over", target.id)
+                return Outcome(target.id, Result.SKIPPED)
             except RescueFailed as failure:
-                return self._record_failure(cargo, claim, failure, run_id)
+                return self._record_failure(target, claim, failure, run_id)
             except BaseException:
                 # The two ways above give the lease back in the transaction that ends the work.
                 with suppress(CatalogError), self.catalog.write() as session:
                     leases.release(session, claim)
                 raise
 
-    def _claim(self, cargo: RescueTarget, holder: str, run_id: str | None) -> Outcome | leases.Claim:
+    def _claim(self, target: RescueTarget, holder: str, run_id: str | None) -> Outcome | leases.Claim:
         with self.catalog.write() as session:
-            claim = leases.acquire(session, cargo.resource, holder, ttl=self.lease)
-            outcome = cargo.settled(session)
+            claim = leases.acquire(session, target.resource, holder, ttl=self.lease)
+            outcome = target.settled(session)
             if claim is None:
-                return outcome or Outcome(cargo.id, Result.SKIPPED, message="another worker has it")
+                return outcome or Outcome(target.id, Result.SKIPPED, message="another worker has it")
             if outcome is not None:
                 leases.release(session, claim)
                 return outcome
-            cargo.begin(session, run_id)
+            target.begin(session, run_id)
             return claim
 
-    def _save(self, cargo: RescueTarget, claim: leases.Claim, run_id: str | None) -> int:
+    def _save(self, target: RescueTarget, claim: leases.Claim, run_id: str | None) -> int:
         """Everything between the claim and the commit. Returns the size in bytes."""
         with TemporaryDirectory(dir=self.spool, prefix="rescue-") as folder:
-            file = self._keeping.bring(cargo, lambda: self._download(cargo, Path(folder)))
+            file = self._keeping.bring(target, lambda: self._download(target, Path(folder)))
             try:
-                self._saw(Step.VERIFIED, cargo)
-                self._make_durable(cargo, claim, file, run_id)
+                self._saw(Step.VERIFIED, target)
+                self._make_durable(target, claim, file, run_id)
             except LeaseLost:
                 raise  # what is kept belongs to the one who has taken over
             except BaseException as exc:
-                self._keeping.put_back(cargo, file, exc)
+                self._keeping.put_back(target, file, exc)
                 raise
-            self._keeping.remove(cargo, file)
-            self._saw(Step.COMMITTED, cargo)
+            self._keeping.remove(target, file)
+            self._saw(Step.COMMITTED, target)
             return file.download.size
 
-    def _download(self, cargo: RescueTarget, folder: Path) -> Verified:
-        download = cargo.fetch(folder, lambda step: self._saw(step, cargo))
-        self._saw(Step.DOWNLOADED, cargo)
+    def _download(self, target: RescueTarget, folder: Path) -> Verified:
+        download = target.fetch(folder, lambda step: self._saw(step, target))
+        self._saw(Step.DOWNLOADED, target)
         return Verified(download, verify(download, require_playable=self.require_playable), is_kept=False)
 
-    def _make_durable(self, cargo: RescueTarget, claim: leases.Claim, file: Verified, run_id: str | None) -> None:
+    def _make_durable(
+        self, target: RescueTarget, claim: leases.Claim, file: Verified, run_id: str | None
+    ) -> None:
         download = file.download
         with self._fenced(claim) as session:
-            key, known_before = cargo.journal(session, download, self.storage.bucket, run_id)
-            self._keeping.note(session, cargo, file)
-        self._saw(Step.JOURNALED, cargo)
+            key, known_before = target.journal(session, download, self.storage.bucket, run_id)
+            self._keeping.note(session, target, file)
+        self._saw(Step.JOURNALED, target)
         proof = self._adopt(key, download) if known_before else None
         etag = None
         if proof is None:
             etag = self._store(key, download)
-            self._saw(Step.STORED, cargo)
+            self._saw(Step.STORED, target)
             proof = self._read_back(key, download)
-        self._saw(Step.READ_BACK, cargo)
+        self._saw(Step.READ_BACK, target)
         url = self.storage.public_url(key)
         copy = StoredCopy(self.storage.bucket, key, url, download, file.facts, proof, etag)
-        self._commit(cargo, claim, copy, run_id)
+        self._commit(target, claim, copy, run_id)
 
     # -- the store ------------------------------------------------------------------------------------------
 
@@ -228,17 +230,17 @@ class Saga:
 
     # -- the catalog ----------------------------------------------------------------------------------------
 
-    def _commit(self, cargo: RescueTarget, claim: leases.Claim, copy: StoredCopy, run_id: str | None) -> None:
+    def _commit(self, target: RescueTarget, claim: leases.Claim, copy: StoredCopy, run_id: str | None) -> None:
         """One transaction: the copy becomes ours and the temporary URL is gone."""
         try:
             with self._fenced(claim) as session:
-                cargo.commit(session, copy, run_id)
-                kept.forget(session, [cargo.resource])
+                target.commit(session, copy, run_id)
+                kept.forget(session, [target.resource])
                 leases.release(session, claim)
         except LeaseLost:
             raise
         except Exception as exc:
-            self._roll_back(cargo, copy.key)
+            self._roll_back(target, copy.key)
             if isinstance(exc, CatalogError):
                 raise RescueFailed(Reason.DB_CONFLICT, str(exc)) from None
             if isinstance(exc, DBAPIError):
@@ -247,15 +249,15 @@ class Saga:
                 ) from None
             raise
 
-    def _roll_back(self, cargo: RescueTarget, key: str) -> None:
+    def _roll_back(self, target: RescueTarget, key: str) -> None:
         """Remove what was uploaded, unless the commit did happen and only its answer was lost."""
         try:
             with self.catalog.read() as session:
-                if cargo.is_stored(session):
+                if target.is_stored(session):
                     return
         except CatalogError:
             # Nobody can tell: the pending row and the object stay together, for the next try or the sweep.
-            log.warning("%s: the commit is in doubt; its object is kept until the catalog answers", cargo.id)
+            log.warning("%s: the commit is in doubt; its object is kept until the catalog answers", target.id)
             return
         self._remove(key)
 
@@ -268,12 +270,12 @@ class Saga:
             yield session
 
     def _record_failure(
-        self, cargo: RescueTarget, claim: leases.Claim, failure: RescueFailed, run_id: str | None
+        self, target: RescueTarget, claim: leases.Claim, failure: RescueFailed, run_id: str | None
     ) -> Outcome:
         now = utc_now()
         policy = RETRY_POLICIES[failure.reason]
-        failing_since = None if policy.side is Side.OURS else cargo.failing_since or now
-        next_attempt_at = self._next_attempt(cargo, failure, now, failing_since or now)
+        failing_since = None if policy.side is Side.OURS else target.failing_since or now
+        next_attempt_at = self._next_attempt(target, failure, now, failing_since or now)
         if next_attempt_at is None:
             failure.evidence["given_up_because"] = (
                 "what the source or the provider said is certain"
@@ -282,7 +284,7 @@ class Saga:
             )
         try:
             with self._fenced(claim) as session:
-                cargo.record_failure(
+                target.record_failure(
                     session,
                     failure,
                     failing_since=failing_since,
@@ -291,10 +293,10 @@ class Saga:
                 )
                 leases.release(session, claim)
         except LeaseLost:
-            return Outcome(cargo.id, Result.SKIPPED)
+            return Outcome(target.id, Result.SKIPPED)
         waits = Result.REFUSED if policy.side is Side.RULES else Result.WAITING
         return Outcome(
-            cargo.id,
+            target.id,
             Result.LOST if next_attempt_at is None else waits,
             failure.reason,
             failure.message,
@@ -302,17 +304,17 @@ class Saga:
         )
 
     def _next_attempt(
-        self, cargo: RescueTarget, failure: RescueFailed, now: datetime, first_seen: datetime
+        self, target: RescueTarget, failure: RescueFailed, now: datetime, first_seen: datetime
     ) -> datetime | None:
         """When to try again; None when the file is lost."""
         if failure.certain and not failure.renewable:
             return None
-        death = certain_death(cargo.url, cargo.deadline_at)
-        if death is None and cargo.deadline_at is not None:
-            first_seen = max(first_seen, cargo.deadline_at)  # until then at least the link lives
+        death = certain_death(target.url, target.deadline_at)
+        if death is None and target.deadline_at is not None:
+            first_seen = max(first_seen, target.deadline_at)  # until then at least the link lives
         return next_attempt(
             now,
-            cargo.attempts,
+            target.attempts,
             None if failure.renewable or failure.bytes_are_kept else death,
             first_seen,
             RETRY_POLICIES[failure.reason],
@@ -320,10 +322,10 @@ class Saga:
             patience=self.source_patience,
         )
 
-    def _saw(self, step: Step, cargo: RescueTarget) -> None:
-        log.debug("%s %s", cargo.id, step)
+    def _saw(self, step: Step, target: RescueTarget) -> None:
+        log.debug("%s %s", target.id, step)
         if self.observer is not None:
-            self.observer(step, cargo.id)
+            self.observer(step, target.id)
 
 
 def verify(download: Download, *, require_playable: bool = False) -> MediaFacts | None:

@@ -1,4 +1,4 @@
-"""The answer to "what is this URL?": one value object, shared by every room above."""
+"""The answer to "what is this URL?": one value object, shared by every package above."""
 
 from __future__ import annotations
 

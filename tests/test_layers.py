@@ -1,4 +1,4 @@
-"""The house itself: imports point down only, every module says what belongs there, no secret is kept in it."""
+"""Imports point down only, every module says what belongs there, and no secret is in the repository."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "video_assets"
 
-ROOMS = {
+MAY_IMPORT = {
     "settings": set(),
     "reasons": set(),
     "urls": set(),
@@ -24,7 +24,7 @@ ROOMS = {
     "generations": {"settings", "reasons", "urls", "media", "storage", "catalog", "transfer", "providers"},
     "emulator": {"media"},
 }
-"""What each room may import besides itself. Those above (services, legacy, pipeline, web, cli) know them all."""
+"""What each package may import besides itself. services, legacy, pipeline, web and cli may import all of these."""
 
 NEVER = {
     "web": {"pipeline", "cli", "definitions"},
@@ -37,11 +37,11 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def rooms_imported(path: Path) -> set[str]:
+def packages_imported(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
@@ -55,30 +55,30 @@ def rooms_imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_imports_point_down_only(room: str) -> None:
-    allowed = ROOMS[room] | {room, "__version__"}
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_point_down_only(package: str) -> None:
+    allowed = MAY_IMPORT[package] | {package, "__version__"}
     wrong = {
         str(path.relative_to(ROOT)): extra
         for path in modules()
-        if room_of(path) == room and (extra := rooms_imported(path) - allowed)
+        if package_of(path) == package and (extra := packages_imported(path) - allowed)
     }
     assert wrong == {}
 
 
-@pytest.mark.parametrize("room", NEVER)
-def test_doors_do_not_know_each_other(room: str) -> None:
+@pytest.mark.parametrize("package", NEVER)
+def test_entry_points_do_not_know_each_other(package: str) -> None:
     wrong = {
         str(path.relative_to(ROOT)): extra
         for path in modules()
-        if room_of(path) == room and (extra := rooms_imported(path) & NEVER[room])
+        if package_of(path) == package and (extra := packages_imported(path) & NEVER[package])
     }
     assert wrong == {}
 
 
-def test_the_ground_floors_know_nothing_of_dagster_or_the_web() -> None:
+def test_the_lower_packages_know_nothing_of_dagster_or_the_web() -> None:
     for path in modules():
-        if room_of(path) in ("urls", "catalog", "media", "reasons", "settings", "providers", "generations"):
+        if package_of(path) in ("urls", "catalog", "media", "reasons", "settings", "providers", "generations"):
             text = path.read_text(encoding="utf-8")
             assert not re.search(r"^\s*(import|from) (dagster|fastapi|uvicorn|starlette)\b", text, re.M), path
 
