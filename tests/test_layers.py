@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "generations": {"settings", "reasons", "urls", "media", "storage", "catalog", "transfer", "providers"},
     "emulator": {"media"},
 }
-"""What each package may import besides itself. services, legacy, pipeline, web and cli may import all of these."""
+"""What each package may import besides itself; services, legacy, pipeline, web and cli may import all of them."""
 
 NEVER = {
     "web": {"pipeline", "cli", "definitions"},
