@@ -131,7 +131,7 @@ def test_a_link_without_a_job_is_lost_when_it_is_dead(road: Road) -> None:
 def test_an_unknown_provider_says_so(road: Road) -> None:
     road.card(road.video("whose [emulator: dead_links=99]"), provider="acme")
     road.run()
-    assert "no provider called 'acme'" in (road.files()[0].message or "")
+    assert "No provider called 'acme'" in (road.files()[0].message or "")
 
 
 def test_a_provider_that_cannot_be_asked_now_is_asked_again_later(road: Road) -> None:

@@ -394,7 +394,7 @@ def test_a_full_disk_is_ours_and_loses_nothing(emulator: Emulator, tmp_path: Pat
         filler.write_bytes(bytes(900 * 1024))
         key = world.finished("no space for it [emulator: size=400000]")
         assert world.rescue(key) == ["waiting"]
-        assert world.outputs(key)[0].reason == Reason.STORAGE_FAILED
+        assert world.outputs(key)[0].reason == Reason.DISK_FAILED
         filler.write_bytes(b"")
         store.wire.is_away = True
         assert world.rescue(key) == ["waiting"]
@@ -509,7 +509,7 @@ def test_a_file_is_not_called_lost_while_a_silent_machine_may_still_store_it(
     seen(first, timedelta(hours=20))
     store.wire.is_away = False
     assert second.rescue(key) == ["waiting"]
-    assert "no longer knows" in (first.outputs(key)[0].message or "")
+    assert "does not know this task" in (first.outputs(key)[0].message or "")
     seen(first, timedelta(hours=25))
     assert second.rescue(key) == ["lost"], "but not for ever"
 

@@ -102,7 +102,7 @@ def test_a_dead_link_that_cannot_be_refreshed_is_lost_with_evidence(world: World
     assert output.reason == Reason.SOURCE_EXPIRED
     assert output.evidence["status"] == 401
     assert output.evidence["when"]
-    assert "no longer knows" in output.evidence["refresh"]
+    assert "does not know this task" in output.evidence["refresh"]
     assert output.temporary_url is not None, "kept for a while: what could bring it back"
     assert output.lost_at is not None
     assert generation.prompt.startswith("too late"), "what is needed to make it again is kept"

@@ -181,7 +181,7 @@ _BY_HAND: dict[str, tuple[tuple[Group, ...], ...]] = {
     ),
     "swift_tempurl": (_signed("temp_url_sig", "temp_url_expires"),),
     "backblaze_b2": (((_param("authorization", "[0-9]_" + _name(20)),),),),
-    "akamai": (((f"[~/=&?]exp={_EPOCH}",), ("~hmac=" + _hex(16), f"[/=]hmac={_hex(16)}*~exp=")),),
+    "akamai": (((f"[~_/=&?]exp={_EPOCH}",), ("[~_]hmac=" + _hex(16), f"[/=]hmac={_hex(16)}*[~_]exp=")),),
     "akamai_gda": (((_param("__gda__", _EPOCH + "_" + _hex(32)),),),),
     "alibaba_cdn_a": (((_param("auth_key", _EPOCH + "-*-*-" + _hex(32)),),),),
     "tencent_cdn_a": (
@@ -366,6 +366,13 @@ NOT_GUARDED = {
     "black_forest_labs": "a redacted link looks like one that lost its query; the scan tells them apart",
     "heygen": "a redacted link looks like one that lost its query; the scan tells them apart",
     "azure_functions": "a key without an end; the scan finds it",
+    "rpc_key": "a key without an end; the scan finds it",
+    "prefixed": "the prefix may be any word: no pattern tells it surely",
+    "netease": "a time beside a digest in a path is also how backups and builds are named",
+    "google_drive": "its path stays when the signature in it is redacted; the scan tells them apart",
+    "yandex_disk": "its path stays when the signature in it is redacted; the scan tells them apart",
+    "qq_stream": "its key tells no end, and its name is used for other things",
+    "nimble_wmsauth": "its time and signature are inside one base64 text; the scan decodes it",
     "azure_logic_apps": "a signature without an end; the scan finds it",
 }
 """Schemes that only the scan finds, and why."""

@@ -105,7 +105,7 @@ def complete_end(url: str, also: Iterable[int] = ()) -> int:
             continue
         if is_unknown:
             return end
-        if not whole.verdicts:
+        if not whole.verdicts and not whole.parts.placeholders:
             plain = plain or end
         part = analyse(url[:end])
         if end in next_url and _is_signed(part):
