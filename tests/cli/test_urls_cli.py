@@ -281,7 +281,9 @@ def test_it_works_as_a_coprocess_that_answers_before_the_next_question() -> None
 def test_memory_stays_steady_over_a_long_stream() -> None:
     # The limit is far below the stream's size; a process that kept what it read would be stopped.
     program = (
-        "import resource, sys\nfrom video_assets.cli import app, main\nfrom video_assets.cli.urls import streams\n"
+        "import resource, sys\n"
+        "from video_assets.cli import app, main\n"
+        "from video_assets.cli.urls import streams\n"
         "streams.places.__kwdefaults__['whole'] = 1_000_000\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 60_000_000,) * 2)\n"
